@@ -1,0 +1,7 @@
+"""``python -m imgscope``."""
+
+import sys
+
+from imgscope.cli import main
+
+sys.exit(main())

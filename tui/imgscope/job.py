@@ -1,0 +1,63 @@
+"""Progress and cancellation of one long piece of work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event, Lock
+
+from imgscope.errors import CancelledError
+
+Report = Callable[[int, int | None], None]
+
+
+class Job:
+    """Passed down to whoever reads bytes; safe to cancel from another thread.
+
+    `report` is called with (bytes done, bytes in all or None where nobody knows). It runs in the
+    working thread and must return at once.
+    """
+
+    def __init__(self, report: Report | None = None) -> None:
+        self.done = 0
+        self.total: int | None = None
+        self._report = report
+        self._cancelled = Event()
+        self._lock = Lock()
+        self._wakers: list[Callable[[], None]] = []
+
+    def check(self) -> None:
+        """Raise `CancelledError` where the work was cancelled."""
+        if self._cancelled.is_set():
+            raise CancelledError
+
+    def advance(self, count: int) -> None:
+        """Note that `count` more bytes were read; raises `CancelledError`."""
+        self.check()
+        self.done += count
+        if self._report is not None:
+            self._report(self.done, self.total)
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled.is_set()
+
+    def cancel(self) -> None:
+        """Stop the work soon, waking it where it waits for input."""
+        with self._lock:
+            self._cancelled.set()
+            wakers = list(self._wakers)
+        for wake in wakers:
+            wake()
+
+    @contextmanager
+    def on_cancel(self, wake: Callable[[], None]) -> Iterator[None]:
+        """While in the block, `cancel` calls `wake` (to close a socket that a read waits on)."""
+        with self._lock:
+            self._wakers.append(wake)
+        self.check()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._wakers.remove(wake)

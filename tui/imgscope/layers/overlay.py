@@ -1,0 +1,486 @@
+"""Layers merged into one file tree, every layer's view of it kept.
+
+One node per path that any layer names; a chain of versions per node, one for each time a layer
+stored, changed or removed it. A version knows its layer, so the merge of layers 1..k is what each
+node's newest version of layer ≤ k says, for every k, without building a tree per layer.
+
+Rules (OCI image specification, `layer.md`): a whiteout hides what lower layers hold and never its
+own layer's entries, whatever their order; a later entry of the same path in one layer wins; a
+directory over a directory merges, anything else replaces. Names are not resolved through symlinks:
+a layer is a tree of its own, as overlayfs stacks it.
+
+Nodes and versions are numbers into columns, not objects: 300,000 paths must stay small. A parent's
+number is always lower than its children's, so sums over subtrees need one backward sweep.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from imgscope.layers.index import Entry, Kind, LayerIndex, Problem
+
+ROOT = 0
+REMOVED = -1  # in place of an entry: the path is gone from this layer on
+IMPLIED = -2  # in place of an entry: a directory that no entry names, only paths below it
+
+
+class State(IntEnum):
+    """What a layer does to a path, relative to the merge of the layers below."""
+
+    NONE = 0  # the path is in neither
+    UNCHANGED = 1  # stored again, the same in content and metadata; or not touched
+    ADDED = 2
+    CONTENT = 3  # changed: content, kind or link target
+    METADATA = 4  # changed: mode, owner, mtime or xattrs only, content the same
+    REMOVED = 5
+
+
+class Cause(IntEnum):
+    """Why the bytes of a stored file are dead."""
+
+    REMOVED = 0
+    OVERWRITTEN = 1
+    METADATA = 2  # stored again with the same content
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """One stored copy that no path of the final file system refers to. `size` in bytes."""
+
+    node: int
+    size: int
+    stored_in: int  # layers, from 1
+    dead_since: int
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCounts:
+    """How many paths a layer adds, changes and removes; a removed directory counts all below it."""
+
+    added: int
+    changed: int
+    removed: int
+
+
+class Overlay:
+    """The merged tree of a stack of layers. Add the layers bottom up, then `settle`."""
+
+    def __init__(self) -> None:
+        self.layers: list[LayerIndex] = []
+        self.problems: list[Problem] = []
+        # nodes
+        self.parents = array("i", (-1,))
+        self.names: list[bytes] = [b""]
+        self.heads = array("i", (-1,))  # newest version
+        self._children: dict[int, dict[bytes, int]] = {}
+        # versions, in layer order
+        self.node = array("i")
+        self.layer = array("i")  # from 1
+        self.entry = array("i")  # entry of the layer's index, or REMOVED, or IMPLIED
+        self.below = array("i")  # the version before, of the same node
+        self.content = array("i")  # the version that stored the bytes this one refers to, -1: none
+        self.state = bytearray()
+        self.starts: list[int] = []  # first version of each layer
+        # bookkeeping
+        self._links: dict[int, int] = {}  # content → paths that refer to it, where more than one
+        self._deaths: list[tuple[int, int, int]] = []  # (content, layer, path's version at that time)
+        self._undecided: list[int] = []  # versions whose content must be compared with the one below
+        self.whiteouts: list[tuple[int, int, int]] = []  # (layer, node, bytes that were below it)
+
+    # -- building ---------------------------------------------------------------------------------
+
+    def add(self, index: LayerIndex) -> None:
+        """Put one more layer on top."""
+        self.layers.append(index)
+        number = len(self.layers)
+        self.starts.append(len(self.node))
+        for entry in index.whiteouts:
+            node = self._find(index.path(entry))
+            hidden = self._remove(node, number) if node > 0 else 0
+            if node < 0:
+                node = self._make(index.path(entry))
+            self.whiteouts.append((number, node, hidden))
+        for entry in index.opaques:
+            node = self._find(index.path(entry))
+            if node >= 0 and self._is_directory(node):
+                for child in list(self._children.get(node, {}).values()):
+                    self._remove(child, number)
+        self._add_entries(index, number)
+        self._judge(number)
+
+    def _add_entries(self, index: LayerIndex, number: int) -> None:
+        resolved: dict[int, int] = {}  # the layer's directories → nodes
+        children, heads, entries = self._children, self.heads, self.entry
+        kinds, parents, names, dirs = index.kinds, index.parents, index.names, index.dirs
+        file, directory, hardlink, first_marker = (
+            int(Kind.FILE),
+            int(Kind.DIRECTORY),
+            int(Kind.HARDLINK),
+            int(Kind.WHITEOUT),
+        )
+        for entry in range(len(kinds)):
+            kind = kinds[entry]
+            if kind >= first_marker:
+                continue
+            where = parents[entry]
+            name = names[entry]
+            if not name:
+                self._push(ROOT, number, entry, -1)
+                continue
+            parent = resolved.get(where, -1)
+            if parent < 0:
+                parent = resolved[where] = self._directory(dirs[where], number)
+            siblings = children.get(parent)
+            if siblings is None:
+                siblings = children[parent] = {}
+            node = siblings.get(name, -1)
+            if node < 0:
+                node = siblings[name] = self._new(parent, name)
+            else:
+                head = heads[node]
+                if head >= 0 and entries[head] != REMOVED and kind != directory and self._is_directory(node):
+                    self._remove(node, number)
+                    resolved.clear()  # a directory went: look them all up again
+            version = len(entries)
+            if kind == file:
+                self._push(node, number, entry, version)
+            elif kind == hardlink:
+                self._push(node, number, entry, self._link(index, entry, number))
+            else:
+                self._push(node, number, entry, -1)
+
+    def _new(self, parent: int, name: bytes) -> int:
+        self.parents.append(parent)
+        self.names.append(name)
+        self.heads.append(-1)
+        return len(self.names) - 1
+
+    def _push(self, node: int, layer: int, entry: int, content: int) -> None:
+        below = self.heads[node]
+        if content >= 0 and content != len(self.node):
+            self._links[content] = self._links.get(content, 1) + 1
+        self.heads[node] = len(self.node)
+        self.node.append(node)
+        self.layer.append(layer)
+        self.entry.append(entry)
+        self.below.append(below)
+        self.content.append(content)
+        self.state.append(State.NONE)
+        if below >= 0 and (old := self.content[below]) >= 0:
+            left = self._links.pop(old, 1) - 1
+            if left:
+                self._links[old] = left
+            else:
+                self._deaths.append((old, layer, node))
+
+    def _remove(self, node: int, layer: int) -> int:
+        """Take a path and all below it out of the tree; gives the file bytes that were below a directory."""
+        hidden = 0
+        top_is_directory = node == ROOT or self._is_directory(node)
+        stack = [node]
+        while stack:
+            node = stack.pop()
+            head = self.heads[node]
+            if head < 0 or self.entry[head] == REMOVED:
+                continue  # then nothing below it is there either
+            if self.content[head] == head and top_is_directory:
+                hidden += self.layers[self.layer[head] - 1].sizes[self.entry[head]]
+            if self._is_directory(node):
+                stack.extend(self._children.get(node, {}).values())
+            self._push(node, layer, REMOVED, -1)
+        return hidden
+
+    def _directory(self, path: bytes, layer: int) -> int:
+        """The node of a directory, made or implied where it is none yet."""
+        node = ROOT
+        if not path:
+            return node
+        for name in path.split(b"/"):
+            siblings = self._children.setdefault(node, {})
+            child = siblings.get(name, -1)
+            if child < 0:
+                child = siblings[name] = self._new(node, name)
+            if not self._is_directory(child):
+                self._push(child, layer, IMPLIED, -1)
+            node = child
+        return node
+
+    def _make(self, path: bytes) -> int:
+        """The node of a path that may never have been there."""
+        node = ROOT
+        for name in path.split(b"/"):
+            siblings = self._children.setdefault(node, {})
+            child = siblings.get(name, -1)
+            if child < 0:
+                child = siblings[name] = self._new(node, name)
+            node = child
+        return node
+
+    def _link(self, index: LayerIndex, entry: int, layer: int) -> int:
+        """The content that a hardlink refers to: what its target holds when the link is made."""
+        target = self._find(index.links.get(entry, b""))
+        if target >= 0 and (head := self.heads[target]) >= 0:
+            if self.content[head] >= 0:
+                return self.content[head]
+            if self.entry[head] >= 0 and self._kind(head) not in (Kind.DIRECTORY, Kind.HARDLINK):
+                return -1  # a link to a symlink, a device or a fifo: sound, and of no bytes
+        self.problems.append(
+            Problem("a hardlink has no target; it is taken as an empty file", layer, index.offsets[entry])
+        )
+        return -1
+
+    # -- judging ----------------------------------------------------------------------------------
+
+    def _judge(self, number: int) -> None:
+        """Give each path's last version of the layer its state against the layers below."""
+        heads, layers, entries, belows, states = self.heads, self.layer, self.entry, self.below, self.state
+        nodes = self.node
+        for version in range(self.starts[-1], len(nodes)):
+            if heads[nodes[version]] != version:
+                continue
+            base = belows[version]
+            if base < 0:
+                if entries[version] != REMOVED:
+                    states[version] = State.ADDED
+                continue
+            while base >= 0 and layers[base] == number:
+                base = belows[base]
+            was = base >= 0 and entries[base] != REMOVED
+            if entries[version] == REMOVED:
+                if was:
+                    states[version] = State.REMOVED
+            elif not was:
+                states[version] = State.ADDED
+            else:
+                states[version] = self._compare(version, base)
+
+    def _compare(self, version: int, base: int) -> State:
+        content, other = self.content[version], self.content[base]
+        if content < 0 or other < 0:
+            if not self._same_shape(version, base):
+                return State.CONTENT
+        elif content != other:
+            size = self._size(content)
+            if size != self._size(other):
+                return State.CONTENT
+            if size:
+                self._undecided.append(version)
+                return State.CONTENT
+        return State.UNCHANGED if self._metadata(version) == self._metadata(base) else State.METADATA
+
+    def _same_shape(self, version: int, base: int) -> bool:
+        kind = self._kind(version)
+        if kind != self._kind(base):
+            return False
+        if kind == Kind.DIRECTORY or self.entry[version] < 0:
+            return True
+        index, below = self.layers[self.layer[version] - 1], self.layers[self.layer[base] - 1]
+        entry, under = self.entry[version], self.entry[base]
+        return index.links.get(entry) == below.links.get(under) and index.devices.get(
+            entry
+        ) == below.devices.get(under)
+
+    def _metadata(self, version: int) -> tuple[object, ...] | None:
+        content = self.content[version]
+        if content >= 0:
+            version = content  # names of one file share its metadata
+        entry = self.entry[version]
+        if entry < 0:
+            return None
+        index = self.layers[self.layer[version] - 1]
+        return (
+            index.modes[entry],
+            index.uids[entry],
+            index.gids[entry],
+            index.mtimes[entry],
+            index.xattrs.get(entry),
+        )
+
+    def undecided(self) -> dict[int, list[int]]:
+        """What must be hashed before `settle`: layer → entries, each once, rising.
+
+        These are the files that stand in two layers under one path with the same size.
+        """
+        wanted: dict[int, set[int]] = {}
+        for version in self._undecided:
+            for content in (self.content[version], self.content[self._base(version)]):
+                wanted.setdefault(self.layer[content], set()).add(self.entry[content])
+        return {layer: sorted(entries) for layer, entries in sorted(wanted.items())}
+
+    def settle(self) -> None:
+        """Decide, by the digests in the layers' indexes, which same-sized files are the same.
+
+        Where a digest is missing the content counts as changed.
+        """
+        for version in self._undecided:
+            base = self._base(version)
+            mine, other = (self._digest(self.content[item]) for item in (version, base))
+            if mine is not None and mine == other:
+                same = self._metadata(version) == self._metadata(base)
+                self.state[version] = State.UNCHANGED if same else State.METADATA
+        self._undecided.clear()
+
+    def _digest(self, content: int) -> bytes | None:
+        return self.layers[self.layer[content] - 1].digests.get(self.entry[content])
+
+    def _base(self, version: int) -> int:
+        """The path's version in the layers below, or -1."""
+        base, number = self.below[version], self.layer[version]
+        while base >= 0 and self.layer[base] == number:
+            base = self.below[base]
+        return base
+
+    # -- asking -----------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        """How many paths were ever named."""
+        return len(self.names)
+
+    def _kind(self, version: int) -> Kind:
+        entry = self.entry[version]
+        return Kind.DIRECTORY if entry == IMPLIED else Kind(self.layers[self.layer[version] - 1].kinds[entry])
+
+    def _is_directory(self, node: int) -> bool:
+        if node == ROOT:
+            return True
+        head = self.heads[node]
+        if head < 0:
+            return False
+        entry = self.entry[head]
+        if entry < 0:
+            return entry == IMPLIED
+        return self.layers[self.layer[head] - 1].kinds[entry] == Kind.DIRECTORY
+
+    def _find(self, path: bytes) -> int:
+        node = ROOT
+        if path:
+            for name in path.split(b"/"):
+                children = self._children.get(node)
+                node = children.get(name, -1) if children else -1
+                if node < 0:
+                    return -1
+        return node
+
+    def _size(self, content: int) -> int:
+        return self.layers[self.layer[content] - 1].sizes[self.entry[content]]
+
+    def find(self, path: bytes) -> int:
+        """The node of a path (as in `LayerIndex`), or -1 where no layer ever named it."""
+        return self._find(path)
+
+    def path(self, node: int) -> bytes:
+        """The path of a node, without a leading slash; the root is empty."""
+        parts = []
+        while node > ROOT:
+            parts.append(self.names[node])
+            node = self.parents[node]
+        return b"/".join(reversed(parts))
+
+    def children(self, node: int) -> Sequence[int]:
+        """All nodes that ever stood in a directory, in the order they came."""
+        return tuple(self._children.get(node, {}).values())
+
+    def at(self, node: int, layer: int | None = None) -> int:
+        """The node's version in the merge of layers 1..layer (None: of all), or -1 where it is not there."""
+        version = self._newest(node, layer)
+        return version if version >= 0 and self.entry[version] != REMOVED else -1
+
+    def _newest(self, node: int, layer: int | None) -> int:
+        version = self.heads[node]
+        if layer is not None:
+            while version >= 0 and self.layer[version] > layer:
+                version = self.below[version]
+        return version
+
+    def state_in(self, node: int, layer: int) -> State:
+        """What a layer does to a path."""
+        version = self._newest(node, layer)
+        if version >= 0 and self.layer[version] == layer:
+            return State(self.state[version])
+        return State.UNCHANGED if version >= 0 and self.entry[version] != REMOVED else State.NONE
+
+    def versions(self, layer: int) -> Iterator[int]:
+        """The versions that say how a layer leaves the paths it touches: one per path."""
+        end = self.starts[layer] if layer < len(self.starts) else len(self.node)
+        for version in range(self.starts[layer - 1], end):
+            if self.state[version] != State.NONE:
+                yield version
+
+    def versions_stored(self, layer: int) -> Iterator[int]:
+        """The versions that stand for entries of a layer's tar; a path stored twice gives two."""
+        end = self.starts[layer] if layer < len(self.starts) else len(self.node)
+        return (version for version in range(self.starts[layer - 1], end) if self.entry[version] >= 0)
+
+    def file_size(self, version: int) -> int:
+        """Bytes stored by the file of a version; 0 for all else, other names of a hardlinked file too."""
+        return self._size(version) if self.content[version] == version else 0
+
+    def describe(self, version: int) -> Entry | None:
+        """The entry behind a version; None for an implied directory."""
+        entry = self.entry[version]
+        return self.layers[self.layer[version] - 1].entry(entry) if entry >= 0 else None
+
+    def kind(self, version: int) -> Kind:
+        """What a version is; meaningless for a removal."""
+        return self._kind(version)
+
+    def changes(self, version: int) -> tuple[str, ...]:
+        """What a changed version changed: among kind, content, target, mode, owner, mtime, xattrs."""
+        base = self._base(version)
+        if base < 0 or self.entry[base] == REMOVED or self.entry[version] == REMOVED:
+            return ()
+        found = []
+        if self.state[version] == State.CONTENT:
+            if self._kind(version) != self._kind(base) and not (
+                self.content[version] >= 0 <= self.content[base]
+            ):
+                return ("kind",)
+            found.append("content" if self.content[version] >= 0 else "target")
+        mine, other = self._metadata(version), self._metadata(base)
+        if mine is not None and other is not None:
+            mode, uid, gid, mtime, xattrs = (a != b for a, b in zip(mine, other, strict=True))
+            found += [
+                word
+                for word, differs in (
+                    ("mode", mode),
+                    ("owner", uid or gid),
+                    ("mtime", mtime),
+                    ("xattrs", xattrs),
+                )
+                if differs
+            ]
+        return tuple(found)
+
+    def counts(self, layer: int) -> LayerCounts:
+        """How many paths the layer adds, changes and removes."""
+        end = self.starts[layer] if layer < len(self.starts) else len(self.node)
+        states = self.state[self.starts[layer - 1] : end]
+        return LayerCounts(
+            states.count(State.ADDED),
+            states.count(State.CONTENT) + states.count(State.METADATA),
+            states.count(State.REMOVED),
+        )
+
+    def dead(self) -> Iterator[Dead]:
+        """Every stored copy that the final file system does not refer to, empty files left out."""
+        for content, layer, node in self._deaths:
+            size = self._size(content)
+            if size:
+                yield Dead(
+                    self.node[content], size, self.layer[content], layer, self._cause(content, layer, node)
+                )
+
+    def _cause(self, content: int, layer: int, node: int) -> Cause:
+        version = self._newest(node, layer)
+        if self.entry[version] == REMOVED:
+            return Cause.REMOVED
+        if self.state[version] in (State.METADATA, State.UNCHANGED) and self.content[version] >= 0:
+            return Cause.METADATA
+        return Cause.OVERWRITTEN

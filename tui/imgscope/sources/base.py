@@ -1,0 +1,55 @@
+"""The Source protocol: the one seam between images and where they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
+
+from imgscope.images.model import Image, Platform
+from imgscope.job import Job
+from imgscope.layers.index import LayerIndex
+
+
+class Source(Protocol):
+    """A place that holds images. Every method may block: call them from a worker thread.
+
+    All raise `ImgscopeError` with one sentence, and `CancelledError` where `job` was cancelled.
+    """
+
+    @property
+    def label(self) -> str:
+        """Where the images come from, for the head of the screen: `docker · /run/docker.sock`."""
+
+    @property
+    def cheap(self) -> bool:
+        """True where layers can be indexed without moving the whole image: worth doing unasked."""
+
+    def images(self, job: Job) -> Iterator[Sequence[Image]]:
+        """All images of the source: each item is the whole list, every next one knowing more.
+
+        The first comes as fast as the source can list; later ones fill in layers, histories and
+        containers. An empty source gives one empty list.
+        """
+
+    def find(self, reference: str | None, platform: Platform | None = None) -> Image:
+        """The image that `reference` names (None: the only one, or the first of several).
+
+        `platform` None means the host's. Raises `NotFoundError` that lists what is there.
+        """
+
+    def index(self, image: Image, job: Job) -> Iterator[tuple[int, LayerIndex]]:
+        """Read the layers: pairs of layer number (from 1) and index, each once, in any order.
+
+        A layer that is missing or damaged comes as an index whose `problems` say so.
+        """
+
+    def contents(
+        self, image: Image, layer: int, extents: Sequence[tuple[int, int]], job: Job
+    ) -> Iterator[tuple[int, Iterable[bytes]]]:
+        """The bytes at `extents`, pairs (offset, length) in the layer's unpacked tar, rising.
+
+        Gives (position in `extents`, chunks); the chunks must be used before the next pair is taken.
+        """
+
+    def close(self) -> None:
+        """Let go of files, sockets and temporary folders."""

@@ -1,0 +1,77 @@
+"""Bytes and names as people read them. Everything that an image names goes through `clean`."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+from humanize import naturaldelta, naturalsize
+
+_FRACTION = re.compile(r"(\.\d{6})\d+")  # Go writes nanoseconds, Python reads microseconds
+_INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
+
+
+def size_text(count: int | None) -> str:
+    """Bytes in decimal units, three digits, as docker prints them: 167 MB. None is unknown: ?"""
+    if count is None:
+        return "?"
+    return naturalsize(count, format="%.3g").replace(" Bytes", " B").replace(" Byte", " B")
+
+
+def age_text(created: str | None, now: datetime | None = None) -> str:
+    """An RFC 3339 date as an age: 2 days. Dates that reproducible builds make up (1970 and before): –"""
+    try:
+        then = datetime.fromisoformat(_FRACTION.sub(r"\1", created or ""))
+        if then.tzinfo is None:
+            then = then.replace(tzinfo=UTC)
+        if then.timestamp() < 86400:
+            return "–"
+        age = (now or datetime.now(UTC)) - then
+        return naturaldelta(max(age, timedelta())).partition(",")[0].replace("a moment", "seconds")
+    except (ValueError, OverflowError):
+        return "–"
+
+
+def clean(text: str) -> str:
+    """Text from outside, made safe for a terminal: one line, every invisible character shown.
+
+    Control characters (C0, C1, ESC), bidi controls, zero-width and unassigned characters come as
+    \\x1b, \\u202e; bytes that are no UTF-8 (surrogates, as os.fsdecode makes them) as \\xff.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(map(_visible, text))
+
+
+@lru_cache(maxsize=4096)
+def _visible(character: str) -> str:
+    if unicodedata.category(character) not in _INVISIBLE:
+        return character
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    short = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(character)
+    return short or (
+        f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    )
+
+
+def name_text(name: bytes) -> str:
+    """A file name from a layer, made safe to show."""
+    return clean(name.decode("utf-8", "surrogateescape"))
+
+
+def path_text(path: bytes) -> str:
+    """A path from a layer, absolute, made safe to show."""
+    return "/" + name_text(path)
+
+
+def bar(part: int, whole: int, width: int) -> str:
+    """A bar of eighths of a cell: part of whole, at least a sliver for anything above 0."""
+    if whole <= 0 or part <= 0:
+        return " " * width
+    eighths = max(1, round(width * 8 * min(part, whole) / whole))
+    full, rest = divmod(eighths, 8)
+    return ("█" * full + ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")[rest]).ljust(width)
