@@ -22,7 +22,7 @@ run: $(VENV)/.run  ## open imgscope, on your engine or on the demo images
 	@$(BIN)/python -m imgscope $(ARGS)
 
 test: $(VENV)/.test  ## set up and run the tests (as root on Debian or Ubuntu: the engine's too)
-	@sh tests/setup.sh
+	@sh tests/setup.sh || echo 'not all packages could be installed: the tests that miss one say so' >&2
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 check: lint test  ## format, lint, types and tests: what a change must pass

@@ -1,0 +1,73 @@
+"""The real engine, base images and registry, for all tests in this folder.
+
+Every test here is marked `engine`. Where something is missing it is skipped and says so; with
+IMGSCOPE_REQUIRE_ENGINE set it fails instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import bases
+from tests.support.engine import Engine, running_engine
+from tests.support.needs import REQUIRED, missing
+from tests.support.registry import Registry, running_registry
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.engine)
+            # One daemon for all, so one process for all where several share the tests.
+            item.add_marker(pytest.mark.xdist_group("engine"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if REQUIRED and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, but IMGSCOPE_REQUIRE_ENGINE is set: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Engine]:
+    """A running engine. Several tests share it: name images apart, count on no others being there."""
+    with running_engine() as engine:
+        yield engine
+
+
+@pytest.fixture
+def empty_engine(engine: Engine) -> Engine:
+    """The engine with no image and no container on it: only ever the tests' own."""
+    if not engine.own:
+        missing("the engine at DOCKER_HOST is not the tests' own to empty")
+    engine.clear()
+    return engine
+
+
+@pytest.fixture
+def busybox_base(engine: Engine) -> str:
+    """The name of a small image to build on, with a shell: 2 MB, made from scratch in a second."""
+    return bases.busybox_base(engine)
+
+
+@pytest.fixture
+def debian_base(engine: Engine) -> str:
+    """The name of Debian's minimal system to build on, with apt."""
+    return bases.debian_base(engine)
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """An open registry on the loopback interface, which engines trust without TLS."""
+    with running_registry(tmp_path_factory.mktemp("registry")) as registry:
+        yield registry
