@@ -52,6 +52,7 @@ def analyze(
         while (ready := indexes.get(len(overlay.layers) + 1)) is not None:
             job.check()
             overlay.add(ready)
+    image = source.detail(image)
     for number, wanted in overlay.undecided().items():
         _hash(source, image, number, overlay.layers[number - 1], wanted, job)
     overlay.settle()

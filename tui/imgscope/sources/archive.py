@@ -52,6 +52,9 @@ class ArchiveSource:
                 verify(index, image.layers[number - 1])
                 yield number, index
 
+    def detail(self, image: Image) -> Image:
+        return image
+
     def contents(
         self, image: Image, layer: int, extents: Sequence[tuple[int, int]], job: Job
     ) -> Iterator[tuple[int, Iterable[bytes]]]:

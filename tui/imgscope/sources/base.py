@@ -43,6 +43,9 @@ class Source(Protocol):
         A layer that is missing or damaged comes as an index whose `problems` say so.
         """
 
+    def detail(self, image: Image) -> Image:
+        """The image as far as the source knows it now: reading its layers may have told more."""
+
     def contents(
         self, image: Image, layer: int, extents: Sequence[tuple[int, int]], job: Job
     ) -> Iterator[tuple[int, Iterable[bytes]]]:
