@@ -24,9 +24,10 @@ from imgscope.images.history import assign_layers
 from imgscope.images.manifest import read_archive
 from imgscope.images.model import History, Image, Layer, Platform
 from imgscope.job import Job
-from imgscope.layers.index import LayerIndex, Problem
+from imgscope.layers.index import LayerIndex
 from imgscope.layers.stream import StreamTape, inflate
 from imgscope.layers.tar import walk_tar
+from imgscope.sources.archive import verify
 from imgscope.sources.blobs import StreamedBlobs, cut, missing
 
 _DEFAULT = "unix:///var/run/docker.sock"
@@ -42,7 +43,7 @@ class EngineSource:
     cheap = False
 
     def __init__(self, client: docker.APIClient, where: str) -> None:
-        self._client = client
+        self._client: Any = client  # the SDK is typed in parts only
         self._where = where
         self._details: dict[str, Image] = {}
         with _errors(where):
@@ -139,11 +140,7 @@ class EngineSource:
             index = missing(layer.blob)
             index.problems += [replace(problem, layer=None) for problem in blobs.outer.problems]
         elif not index.problems:
-            index.problems.append(
-                Problem(
-                    f"its unpacked content has the digest {index.diff_id}, not {layer.diff_id} as the image says"
-                )
-            )
+            verify(index, layer)
         return index
 
     def contents(
@@ -213,7 +210,7 @@ class EngineSource:
         name = image.references[0] if image.references else image.id
         queue: Queue[bytes | BaseException] = Queue(_QUEUE)
         stop = threading.Event()
-        api: Any = self._client
+        api = self._client
 
         def put(item: bytes | BaseException) -> None:
             while not stop.is_set():
