@@ -39,9 +39,9 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[Engine]:
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """A running engine. Several tests share it: name images apart, count on no others being there."""
-    with running_engine() as engine:
+    with running_engine(tmp_path_factory.mktemp("engine")) as engine:
         yield engine
 
 

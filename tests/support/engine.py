@@ -121,8 +121,10 @@ class Engine:
 
 
 @contextlib.contextmanager
-def running_engine() -> Iterator[Engine]:
+def running_engine(folder: Path) -> Iterator[Engine]:
     """A daemon of our own where one can be started, else the engine that DOCKER_HOST names.
+
+    `folder` is empty, and the tests' to fill.
 
     Where neither is to be had, the test is skipped (or fails) with the reason.
     """
@@ -133,7 +135,6 @@ def running_engine() -> Iterator[Engine]:
             if not GIVEN_HOST:
                 missing(f"no engine: {error}, and DOCKER_HOST is not set")
             host, prefix = GIVEN_HOST, f"imgscope-test-{uuid.uuid4().hex[:8]}-"
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="imgscope-tests-")))
         (folder / "config").mkdir()
         client = docker.DockerClient(host, timeout=120)
         stack.callback(client.close)

@@ -1,0 +1,95 @@
+"""The rules that keep the rooms of the code apart."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import imgscope
+
+PACKAGE = Path(imgscope.__file__).parent
+MODULES = sorted(str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py"))
+CORE = ("images/", "layers/", "findings/")
+MAX_LINES = 800
+
+
+def imports(source: str) -> set[str]:
+    """The modules that a source text imports, wherever in it, with the names taken from them.
+
+    `from imgscope.ui import app` counts as imgscope.ui and as imgscope.ui.app: either may be the module.
+    """
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: a relative import"
+            module = str(node.module)
+            found |= {module} | {f"{module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def forbidden(module: str) -> set[str]:
+    """What a module, given by its path in the package, may not import."""
+    rooms = {"textual", "rich"} if not module.startswith("ui/") else set()
+    if module != "sources/engine.py" and not module.startswith("actions/"):
+        rooms.add("docker")
+    if module.startswith(CORE):
+        rooms |= {f"imgscope.{room}" for room in ("ui", "sources", "actions", "cli")}
+    return rooms
+
+
+def breaches(module: str, source: str) -> set[str]:
+    return {
+        name
+        for name in imports(source)
+        for room in forbidden(module)
+        if name == room or name.startswith(f"{room}.")
+    }
+
+
+def test_there_are_modules() -> None:
+    for room in (*CORE, "sources/", "ui/"):
+        assert any(module.startswith(room) for module in MODULES)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_keep_to_their_room(module: str) -> None:
+    assert not breaches(module, (PACKAGE / module).read_text())
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "breach"),
+    [
+        ("layers/tar.py", "from textual.app import App", True),
+        ("layers/tar.py", "import docker.errors", True),
+        ("findings/waste.py", "from imgscope import sources", True),
+        ("images/model.py", "def f():\n    from imgscope.ui.app import run", True),
+        ("cli.py", "def f():\n    import textual", True),
+        ("sources/archive.py", "import docker", True),
+        ("sources/engine.py", "import docker", False),
+        ("sources/archive.py", "import docker_something", False),
+        ("cli.py", "from imgscope.ui import app", False),
+        ("ui/app.py", "import textual", False),
+        ("ui/app.py", "import docker", True),
+    ],
+)
+def test_the_rule_bites(module: str, line: str, breach: bool) -> None:
+    assert bool(breaches(module, line)) is breach
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_are_short(module: str) -> None:
+    lines = (PACKAGE / module).read_text().count("\n")
+    assert lines <= MAX_LINES
+
+
+def test_command_line_starts_light() -> None:
+    """A command that only prints pays neither for the screen nor for the engine's client."""
+    code = "import sys, imgscope.cli; print(*sorted({'textual', 'docker', 'rich'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
