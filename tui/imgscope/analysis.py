@@ -33,6 +33,15 @@ class Analysis:
         """The sum of all file bytes in all layers."""
         return self.waste.live + self.waste.dead
 
+    @property
+    def sized_image(self) -> Image:
+        """The image with the sizes that reading its layers told."""
+        layers = (
+            replace(layer, size=measured.size)
+            for layer, measured in zip(self.image.layers, self.waste.layers, strict=True)
+        )
+        return replace(self.image, layers=tuple(layers), size=self.size)
+
 
 def analyze(
     source: Source, image: Image, job: Job | None = None, on_layer: OnLayer | None = None

@@ -138,6 +138,7 @@ def _analyze(options: argparse.Namespace) -> int:
 
 
 def _tree(options: argparse.Namespace) -> int:
+    from imgscope.analysis import analyze
     from imgscope.images.ancestry import build
     from imgscope.job import Job
     from imgscope.report import forest_json, forest_text
@@ -145,7 +146,10 @@ def _tree(options: argparse.Namespace) -> int:
 
     source = open_source(parse_target(options.reference))
     try:
-        forest = build(list(source.images(Job()))[-1])
+        images = list(source.images(Job()))[-1]
+        if source.cheap:  # archives tell no sizes before their layers are read
+            images = [analyze(source, image).sized_image for image in images]
+        forest = build(images)
     finally:
         source.close()
     if options.json:

@@ -21,7 +21,7 @@ class Job:
     def __init__(self, report: Report | None = None) -> None:
         self.done = 0
         self.total: int | None = None
-        self._report = report
+        self.report = report
         self._cancelled = Event()
         self._lock = Lock()
         self._wakers: list[Callable[[], None]] = []
@@ -35,8 +35,8 @@ class Job:
         """Note that `count` more bytes were read; raises `CancelledError`."""
         self.check()
         self.done += count
-        if self._report is not None:
-            self._report(self.done, self.total)
+        if self.report is not None:
+            self.report(self.done, self.total)
 
     @property
     def cancelled(self) -> bool:

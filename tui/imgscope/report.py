@@ -5,7 +5,7 @@ The JSON is versioned by `SCHEMA`: a key may be added without a new number, none
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from imgscope.analysis import Analysis
@@ -157,25 +157,31 @@ def node_name(node: Node) -> str:
     return f"<untagged> {short_id(node.id)}"
 
 
-def forest_text(forest: Forest) -> Iterator[str]:
-    """The forest as lines with branches drawn."""
+def branches(forest: Forest, folded: Collection[str] = ()) -> Iterator[tuple[Node, str]]:
+    """The nodes in display order, each with its branch drawn; what is below the `folded` ids is left out."""
     rails: list[bool] = []  # per depth: does the branch go on below?
+    hidden: int | None = None  # depth from which on nodes are folded away
     for node, depth in forest.walk():
+        if hidden is not None and depth > hidden:
+            continue
+        hidden = depth if node.id in folded else None
         siblings = forest.nodes[node.place].children if node.place else forest.roots
         last = siblings[-1] == node.id
         del rails[depth:]
         indent = "".join("│  " if more else "   " for more in rails[1:])
-        joint = ("└─ " if last else "├─ ") if depth else ""
-        size = size_text(node.size) if node.size is not None else ""
-        line = f"{indent}{joint}{node_name(node)}"
+        rails.append(not last)
+        yield node, indent + (("└─ " if last else "├─ ") if depth else "")
+
+
+def forest_text(forest: Forest) -> Iterator[str]:
+    """The forest as lines with branches drawn."""
+    for node, branch in branches(forest):
+        line = f"{branch}{node_name(node)}"
         if node.candidates:
             line += (
-                "  (on one of "
-                + ", ".join(clean(node_name(forest.nodes[item])) for item in node.candidates)
-                + ")"
+                "  (on one of " + ", ".join(node_name(forest.nodes[item]) for item in node.candidates) + ")"
             )
-        yield f"{line}  {size}".rstrip()
-        rails.append(not last)
+        yield f"{line}  {size_text(node.size) if node.size is not None else ''}".rstrip()
 
 
 def _count(number: int, noun: str) -> str:

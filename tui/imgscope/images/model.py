@@ -127,14 +127,19 @@ def short_id(identifier: str) -> str:
     return identifier.rpartition(":")[2][:12]
 
 
-def chain_id(diff_ids: Sequence[str]) -> str:
-    """The name of a stack of layers (OCI `config.md`, "Layer ChainID").
+def chain_ids(diff_ids: Sequence[str]) -> list[str]:
+    """The names of the stacks 1..k, for every k (OCI `config.md`, "Layer ChainID").
 
-    ChainID(1) = diff ID 1; ChainID(n) = sha256("ChainID(n-1) diff ID n"). Empty for no layers.
+    ChainID(1) = diff ID 1; ChainID(n) = sha256("ChainID(n-1) diff ID n").
     """
-    chain = ""
+    chains: list[str] = []
     for diff_id in diff_ids:
-        chain = (
-            diff_id if not chain else "sha256:" + hashlib.sha256(f"{chain} {diff_id}".encode()).hexdigest()
-        )
-    return chain
+        below = chains[-1] if chains else ""
+        text = f"{below} {diff_id}"
+        chains.append("sha256:" + hashlib.sha256(text.encode()).hexdigest() if below else diff_id)
+    return chains
+
+
+def chain_id(diff_ids: Sequence[str]) -> str:
+    """The name of a stack of layers; empty for none."""
+    return chain_ids(diff_ids)[-1] if diff_ids else ""

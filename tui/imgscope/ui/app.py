@@ -1,0 +1,60 @@
+"""The terminal application: themes, screens, the way out."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import ClassVar
+
+from textual.app import App
+from textual.binding import Binding, BindingType
+
+from imgscope.images.model import Platform
+from imgscope.text import clean
+from imgscope.ui.screens.help import HelpScreen
+from imgscope.ui.screens.main import MainScreen
+from imgscope.ui.theme import DEFAULT, bundled_themes, variable_defaults
+
+
+class ImgscopeApp(App[None]):
+    """One screen, opened on a reference or on all that the engine has."""
+
+    CSS_PATH = "app.tcss"
+    TITLE = "imgscope"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("question_mark", "help", "help", id="help", tooltip="All keys"),
+        Binding("q", "quit", "quit", id="quit", tooltip="Leave imgscope"),
+    ]
+
+    def __init__(self, reference: str = "", platform: Platform | None = None) -> None:
+        super().__init__()
+        self._reference = reference
+        self._platform = platform
+        self.failure = ""  # why the app had to end, in one sentence
+        for theme in bundled_themes().values():
+            self.register_theme(theme)
+        self.theme = os.environ.get("TEXTUAL_THEME") or DEFAULT
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return variable_defaults(self.current_theme)
+
+    def get_default_screen(self) -> MainScreen:
+        return MainScreen(self._reference, self._platform)
+
+    def fail(self, text: str) -> None:
+        """Leave, and say why once the terminal is as it was."""
+        self.failure = text
+        self.exit(return_code=2)
+
+    def action_help(self) -> None:
+        self.push_screen(HelpScreen())
+
+
+def run(reference: str, platform: str | None) -> int:
+    """Open the screen; gives the exit status: 2 and a sentence where the source cannot be opened."""
+    app = ImgscopeApp(reference, Platform.parse(platform) if platform else None)
+    app.run()
+    if app.failure:
+        print(f"imgscope: {clean(app.failure)}", file=sys.stderr)
+        return 2
+    return app.return_code or 0

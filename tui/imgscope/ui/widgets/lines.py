@@ -1,0 +1,287 @@
+"""Lines: a title, a head of columns and rows under a cursor, drawn line by line.
+
+The panes all derive from it, so that keys, mouse and looks are the same everywhere. Only the rows
+that are seen are made into text (Textual's line API), whatever their number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+Piece = tuple[str, str]  # text, and the name of its style: dim, strong, added, dead, … or ""
+
+TOP = 2  # lines of title and head
+
+
+def fit(text: str, width: int, *, right: bool = False) -> str:
+    """Text in exactly `width` cells: padded, or cut with an ellipsis."""
+    length = cell_len(text)
+    if length > width:
+        return set_cell_size(text, width - 1) + "…" if width > 0 else ""
+    return " " * (width - length) + text if right else text + " " * (width - length)
+
+
+class Lines(ScrollView, can_focus=True):
+    """Rows with a cursor. Subclasses give `row_count`, `row` and, where they open things, `fold`."""
+
+    DEFAULT_CSS = """
+    Lines {
+        overflow-x: hidden;
+        overflow-y: auto;
+        scrollbar-size-vertical: 1;
+        background: $background;
+
+        & > .lines--title { color: $text-muted; }
+        & > .lines--title-focus { color: $primary; text-style: bold; }
+        & > .lines--rule { color: $foreground 20%; }
+        & > .lines--rule-focus { color: $primary; }
+        & > .lines--head { color: $foreground 45%; }
+        & > .lines--dim { color: $foreground 50%; }
+        & > .lines--strong { text-style: bold; }
+        & > .lines--bar { color: $size-bar; }
+        & > .lines--added { color: $diff-added; }
+        & > .lines--changed { color: $diff-changed; }
+        & > .lines--metadata { color: $diff-metadata; }
+        & > .lines--removed { color: $diff-removed; }
+        & > .lines--dead { color: $dead; }
+        & > .lines--cursor { background: $block-cursor-background; color: $block-cursor-foreground; }
+        & > .lines--cursor-blurred { background: $block-cursor-blurred-background; }
+    }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        f"lines--{name}"
+        for name in (
+            "title",
+            "title-focus",
+            "rule",
+            "rule-focus",
+            "head",
+            "dim",
+            "strong",
+            "bar",
+            "added",
+            "changed",
+            "metadata",
+            "removed",
+            "dead",
+            "cursor",
+            "cursor-blurred",
+        )
+    }
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", "Up", show=False, id="move.up", tooltip="One row up"),
+        Binding("down,j", "move(1)", "Down", show=False, id="move.down", tooltip="One row down"),
+        Binding("pageup,ctrl+b", "page(-1)", "Page up", show=False, id="move.page-up", tooltip="One page up"),
+        Binding(
+            "pagedown,ctrl+f",
+            "page(1)",
+            "Page down",
+            show=False,
+            id="move.page-down",
+            tooltip="One page down",
+        ),
+        Binding("home,g", "jump(0)", "First", show=False, id="move.first", tooltip="To the first row"),
+        Binding("end,G", "jump(-1)", "Last", show=False, id="move.last", tooltip="To the last row"),
+        Binding(
+            "left,h",
+            "fold(False)",
+            "Close",
+            show=False,
+            id="tree.close",
+            tooltip="Close, or go to the parent",
+        ),
+        Binding(
+            "right,l",
+            "fold(True)",
+            "Open",
+            show=False,
+            id="tree.open",
+            tooltip="Open, or go to the first child",
+        ),
+        Binding("enter", "select", "open", id="select", tooltip="Open what is under the cursor"),
+    ]
+
+    cursor: reactive[int] = reactive(0, init=False)
+
+    @dataclass
+    class Highlighted(Message):
+        """The cursor stands on another row."""
+
+        lines: Lines
+        row: int
+
+        @property
+        def control(self) -> Lines:
+            return self.lines
+
+    @dataclass
+    class Selected(Message):
+        """A row was opened, by enter or by a double click."""
+
+        lines: Lines
+        row: int
+
+        @property
+        def control(self) -> Lines:
+            return self.lines
+
+    def __init__(self, title: str, name: str) -> None:
+        super().__init__(id=name)
+        self.title = title
+        self.note = ""  # shown instead of rows where there are none
+        self._styles_by_name: dict[str, Style] = {}
+
+    # -- what a subclass gives ----------------------------------------------------------------------
+
+    @property
+    def row_count(self) -> int:
+        raise NotImplementedError
+
+    def head(self, width: int) -> str:
+        """The names of the columns."""
+        return ""
+
+    def row(self, number: int, width: int) -> Iterable[Piece]:
+        """One row, as pieces of text from left to right."""
+        raise NotImplementedError
+
+    def fold(self, number: int, opened: bool) -> None:
+        """Open or close the row under the cursor; nothing by default."""
+
+    # -- state --------------------------------------------------------------------------------------
+
+    def changed(self, cursor: int | None = None) -> None:
+        """The rows are others now: measure, keep the cursor inside, draw."""
+        count = self.row_count
+        self.virtual_size = Size(self.size.width, count + TOP)
+        wanted = self.cursor if cursor is None else cursor
+        self.cursor = min(max(wanted, 0), max(count - 1, 0))
+        self.show_cursor()
+        self.refresh()
+
+    def set_title(self, title: str) -> None:
+        if title != self.title:
+            self.title = title
+            self.refresh(Region(0, 0, self.size.width, 1))
+
+    def set_note(self, note: str) -> None:
+        if note != self.note:
+            self.note = note
+            self.refresh()
+
+    @property
+    def page(self) -> int:
+        """How many rows are seen."""
+        return max(self.size.height - TOP, 1)
+
+    def show_cursor(self) -> None:
+        top = round(self.scroll_y)
+        if self.cursor < top:
+            self.scroll_to(y=self.cursor, animate=False, immediate=True)
+        elif self.cursor >= top + self.page:
+            self.scroll_to(y=self.cursor - self.page + 1, animate=False, immediate=True)
+
+    def watch_cursor(self, old: int, new: int) -> None:
+        self.refresh()
+        self.show_cursor()
+        if self.row_count:
+            self.post_message(self.Highlighted(self, new))
+
+    # -- keys and mouse -----------------------------------------------------------------------------
+
+    def action_move(self, rows: int) -> None:
+        self._go(self.cursor + rows)
+
+    def action_page(self, pages: int) -> None:
+        self._go(self.cursor + pages * self.page)
+
+    def action_jump(self, row: int) -> None:
+        self._go(row if row >= 0 else self.row_count - 1)
+
+    def action_fold(self, opened: bool) -> None:
+        if self.row_count:
+            self.fold(self.cursor, opened)
+
+    def action_select(self) -> None:
+        if self.row_count:
+            self.post_message(self.Selected(self, self.cursor))
+
+    def _go(self, row: int) -> None:
+        self.cursor = min(max(row, 0), max(self.row_count - 1, 0))
+
+    def on_click(self, event: events.Click) -> None:
+        row = event.y - TOP + round(self.scroll_y)
+        if event.y < TOP or not 0 <= row < self.row_count:
+            return
+        self.cursor = row
+        if event.chain == 2:
+            self.post_message(self.Selected(self, row))
+
+    def on_resize(self) -> None:
+        self.virtual_size = Size(self.size.width, self.row_count + TOP)
+        self.show_cursor()
+
+    def on_focus(self) -> None:
+        self.refresh()
+
+    def on_blur(self) -> None:
+        self.refresh()
+
+    # -- drawing ------------------------------------------------------------------------------------
+
+    def notify_style_update(self) -> None:
+        self._styles_by_name.clear()
+        super().notify_style_update()
+
+    def _style(self, name: str) -> Style:
+        if not name:
+            return Style.null()
+        style = self._styles_by_name.get(name)
+        if style is None:
+            own = self.get_component_rich_style(f"lines--{name}", partial=True)
+            # only the full style has its colour blended with what is behind
+            colour = self.get_component_rich_style(f"lines--{name}").color if own.color else None
+            style = own + Style(color=colour)
+            self._styles_by_name[name] = style
+        return style
+
+    def _strip(self, pieces: Iterable[Piece], width: int, under: Style) -> Strip:
+        strip = Strip([Segment(text, self._style(name)) for text, name in pieces])
+        return strip.adjust_cell_length(width).apply_style(under)
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        base = self.rich_style
+        if y == 0:
+            end = "-focus" if self.has_focus else ""
+            title = fit(self.title, min(cell_len(self.title), max(width - 6, 0)))
+            rule = "─" * max(width - cell_len(title) - 4, 0)
+            return self._strip(
+                (("─ ", f"rule{end}"), (title, f"title{end}"), (f" {rule}", f"rule{end}")), width, base
+            )
+        if y == 1:
+            return self._strip(((self.head(width) if self.row_count else "", "head"),), width, base)
+        number = y - TOP + round(self.scroll_y)
+        if number < self.row_count:
+            pieces = self.row(number, width)
+            if number == self.cursor:
+                base += self._style("cursor" if self.has_focus else "cursor-blurred")
+            return self._strip(pieces, width, base)
+        if not self.row_count and self.note:
+            lines = self.note.splitlines()
+            if 0 <= y - TOP < len(lines):
+                return self._strip((("  " + lines[y - TOP], "dim"),), width, base)
+        return Strip.blank(width, base)
