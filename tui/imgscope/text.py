@@ -10,6 +10,7 @@ from functools import lru_cache
 from humanize import naturaldelta, naturalsize
 
 _FRACTION = re.compile(r"(\.\d{6})\d+")  # Go writes nanoseconds, Python reads microseconds
+_SHORT = {"second": "s", "seconds": "s", "minute": "min", "minutes": "min"}
 _INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 
 
@@ -29,7 +30,11 @@ def age_text(created: str | None, now: datetime | None = None) -> str:
         if then.timestamp() < 86400:
             return "–"
         age = (now or datetime.now(UTC)) - then
-        return naturaldelta(max(age, timedelta())).partition(",")[0].replace("a moment", "seconds")
+        text = naturaldelta(max(age, timedelta())).partition(",")[0]
+        count, _, unit = text.partition(" ")
+        if text == "a moment":
+            count, unit = "0", "s"
+        return f"{'1' if count in ('a', 'an') else count} {_SHORT.get(unit, unit)}"
     except (ValueError, OverflowError):
         return "–"
 

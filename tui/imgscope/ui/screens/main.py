@@ -198,7 +198,7 @@ class MainScreen(Screen[None]):
         if self.source is None:
             return
         self._announce(image)
-        self._files.clear("reading the layers …")
+        self._files.clear("reading the layers …\nesc cancels")
         source, job = self.source, Job()
         self._opening = job
         self._work(lambda: loader.open_image(source, image, self.post_message, job))

@@ -11,7 +11,7 @@ from imgscope.layers.index import LayerIndex
 from imgscope.text import bar, clean, size_text
 from imgscope.ui.widgets.lines import Lines, Piece, fit
 
-_BAR, _SIZE = 6, 7
+_SIZE = 7
 
 
 class LayerTable(Lines):
@@ -74,13 +74,18 @@ class LayerTable(Lines):
             if layer is not None and layer.index == number:
                 self.cursor = row
 
+    @staticmethod
+    def _bar_width(width: int) -> int:
+        return 8 if width >= 60 else 5 if width >= 46 else 2
+
     def head(self, width: int) -> str:
-        return f"{'#':>3} {'':{_BAR}} {'size':>{_SIZE}} {'dead':>{_SIZE}}  instruction"
+        return f"{'#':>3} {'':{self._bar_width(width)}} {'size':>{_SIZE}} {'dead':>{_SIZE}}  instruction"
 
     def row(self, number: int, width: int) -> Iterable[Piece]:
         layer, step = self._rows[number]
         text = clean(one_line(instruction(step))) if step else ""
-        rest = max(width - (3 + 1 + _BAR + 1 + _SIZE + 1 + _SIZE + 2), 1)
+        bar_width = self._bar_width(width)
+        rest = max(width - (3 + 1 + bar_width + 1 + _SIZE + 1 + _SIZE + 2), 1)
         if layer is None:
             yield " " * (width - rest), ""
             yield fit(text, rest), "dim"
@@ -89,7 +94,7 @@ class LayerTable(Lines):
         dead = self._waste.layers[layer.index - 1].dead if self._waste else None
         most = max(self._sizes.values(), default=0)
         yield f"{layer.index:>3} ", "dim"
-        yield bar(size or 0, most, _BAR) + " ", "bar"
+        yield bar(size or 0, most, bar_width) + " ", "bar"
         yield fit(size_text(size), _SIZE, right=True) + " ", ""
         yield fit(size_text(dead), _SIZE, right=True) + "  ", "dead" if dead else "dim"
         yield fit(text or "(no instruction recorded)", rest), "" if text else "dim"
