@@ -70,7 +70,7 @@ class MainScreen(Screen[None]):
             yield LayerTable()
             yield FileTree()
         yield WastedPaths()
-        yield Footer(show_command_palette=False, compact=True)
+        yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
         self._images, self._layers = self.query_one(ImageTree), self.query_one(LayerTable)

@@ -41,6 +41,7 @@ class Lines(ScrollView, can_focus=True):
     Lines {
         overflow-x: hidden;
         overflow-y: auto;
+        padding-right: 1;
         scrollbar-size-vertical: 1;
         background: $background;
 
