@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
+import http.client
+import json
 import os
-import threading
+import socket
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from queue import Empty, Full, Queue
 from typing import Any
 
 import docker
 import requests
-from docker.context import ContextAPI
-from docker.errors import APIError, DockerException, ImageNotFound
-from docker.utils import kwargs_from_env
+import urllib3.exceptions
+from docker.errors import APIError, DockerException, NotFound
+from docker.tls import TLSConfig
+from docker.utils import kwargs_from_env, parse_host
 
 from imgscope.errors import EngineError, ImgscopeError, NotFoundError
 from imgscope.images.history import assign_layers
 from imgscope.images.manifest import read_archive
 from imgscope.images.model import History, Image, Layer, Platform
+from imgscope.images.reference import Reference, is_id
 from imgscope.job import Job
 from imgscope.layers.index import LayerIndex
 from imgscope.layers.stream import StreamTape, inflate
@@ -30,11 +34,10 @@ from imgscope.layers.tar import walk_tar
 from imgscope.sources.archive import verify
 from imgscope.sources.blobs import StreamedBlobs, cut, missing
 
-_DEFAULT = "unix:///var/run/docker.sock"
+_DEFAULT_SOCKET = "/var/run/docker.sock"
 _BATCH = 100  # images inspected between two lists
 _CHUNK = 1 << 18
-_QUEUE = 8  # chunks that may wait for the reader
-_POLL = 0.1  # seconds between looks at the cancel flag while the engine sends nothing
+_LISTED = 20  # names in a sentence that says what is there
 
 
 class EngineSource:
@@ -45,12 +48,13 @@ class EngineSource:
     def __init__(self, client: docker.APIClient, where: str) -> None:
         self._client: Any = client  # the SDK is typed in parts only
         self._where = where
-        self._details: dict[str, Image] = {}
+        # what a saved archive told beyond the API, by image: layers with digests, the exact history
+        self._details: dict[str, tuple[tuple[Layer, ...], tuple[History, ...]]] = {}
         with _errors(where):
             version = client.version()
         names = [str(part.get("Name", "")) for part in version.get("Components") or []]
-        self._product = "podman" if any("podman" in name.lower() for name in names) else "docker"
-        self.label = f"{self._product} {version.get('Version', '')} · {where}"
+        product = "podman" if any("podman" in name.lower() for name in names) else "docker"
+        self.label = f"{product} {version.get('Version', '')} · {where}"
 
     @classmethod
     def connect(cls) -> EngineSource:
@@ -63,7 +67,11 @@ class EngineSource:
         where = str(settings["base_url"])
         with _errors(where):
             client = docker.APIClient(version="auto", use_ssh_client=where.startswith("ssh:"), **settings)
-        return cls(client, where)
+        try:
+            return cls(client, where)
+        except BaseException:
+            client.close()
+            raise
 
     def images(self, job: Job) -> Iterator[Sequence[Image]]:
         with _errors(self._where):
@@ -84,20 +92,23 @@ class EngineSource:
     def find(self, reference: str | None, platform: Platform | None = None) -> Image:
         if not reference:
             raise NotFoundError(f"Name an image of {self.label}; imgscope tree lists them.")
+        if not is_id(reference):
+            Reference.parse(reference)  # raises; the name becomes a part of URLs
         try:
             image = self._inspected(Image(id=reference))
         except NotFoundError:
             with _errors(self._where):
                 there = sorted(tag for item in self._client.images() for tag in _tags(item))
-            more = f" and {len(there) - 20} more" if len(there) > 20 else ""
-            names = f"it has {', '.join(there[:20])}{more}" if there else "it has none with a name"
-            raise NotFoundError(f"There is no image {reference!r} in {self.label}; {names}.") from None
-        if platform is not None and platform != image.platform:
+            more = f" and {len(there) - _LISTED} more" if len(there) > _LISTED else ""
+            listed = f"it has {', '.join(there[:_LISTED])}{more}" if there else "it has none with a name"
+            raise NotFoundError(f"There is no image {reference!r} in {self.label}; {listed}.") from None
+        if platform is not None and not _fits(image.platform, platform):
             raise NotFoundError(f"{reference} is not there for {platform}, only for {image.platform}.")
         return image
 
     def detail(self, image: Image) -> Image:
-        return self._details.get(image.id, image)
+        layers, history = self._details.get(image.id, (image.layers, image.history))
+        return replace(image, layers=layers, history=history)
 
     def index(self, image: Image, job: Job) -> Iterator[tuple[int, LayerIndex]]:
         if not image.layers:
@@ -105,37 +116,35 @@ class EngineSource:
         numbers: dict[str, list[int]] = {}
         for layer in image.layers:
             numbers.setdefault(layer.diff_id, []).append(layer.index)
-        job.total = image.size
         blobs = StreamedBlobs()
-        for _, index in blobs.run(self._save(image, job), job, layers=True):
-            for number in numbers.pop(index.diff_id or "", ()):
-                yield number, index
-        detail = self._read_detail(image, blobs)
+        with closing(self._save(image, job)) as stream:
+            for _, index in blobs.run(stream, job, layers=True):
+                for number in numbers.pop(index.diff_id or "", ()):
+                    yield number, index
+        self._keep_detail(image, blobs)
         for left in numbers.values():
             for number in left:
-                yield number, self._left_over(detail, number, blobs)
+                yield number, self._left_over(image, number, blobs)
 
-    def _read_detail(self, image: Image, blobs: StreamedBlobs) -> Image:
-        """What the saved config tells beyond the API: the exact history."""
+    def _keep_detail(self, image: Image, blobs: StreamedBlobs) -> None:
+        """What the saved documents tell beyond the API."""
         try:
             found = read_archive(blobs.names, blobs.read, "what the engine saved").images
         except ImgscopeError:
-            found = ()  # a cut stream: the layers that are missing say so
+            return  # a cut stream: the layers that are missing say so
         for saved in found:
             if saved.diff_ids == image.diff_ids:
                 layers = tuple(
-                    replace(theirs, size=mine.size)
+                    replace(theirs, size=mine.size, blob=blobs.members.resolve(theirs.blob))
                     for theirs, mine in zip(saved.layers, image.layers, strict=True)
                 )
-                image = replace(image, layers=layers, history=saved.history)
-                self._details[image.id] = image
-                break
-        return image
+                self._details[image.id] = layers, saved.history
+                return
 
     def _left_over(self, image: Image, number: int, blobs: StreamedBlobs) -> LayerIndex:
         """A layer that did not come under its diff ID: it came with other content, or not at all."""
-        layer = image.layers[number - 1]
-        index = blobs.indexes.get(blobs.members.resolve(layer.blob))
+        layer = self.detail(image).layers[number - 1]
+        index = blobs.indexes.get(layer.blob)
         if index is None:
             index = missing(layer.blob)
             index.problems += [replace(problem, layer=None) for problem in blobs.outer.problems]
@@ -146,12 +155,16 @@ class EngineSource:
     def contents(
         self, image: Image, layer: int, extents: Sequence[tuple[int, int]], job: Job
     ) -> Iterator[tuple[int, Iterable[bytes]]]:
-        image = self.detail(image)
+        if image.id not in self._details:  # where the layer lies in the stream is known once it was read
+            for _ in self.index(image, job):
+                pass
+        blob = self.detail(image).layers[layer - 1].blob
         outer = LayerIndex()
-        for number, chunks in walk_tar(StreamTape(self._save(image, job)), outer, job):
-            if os.fsdecode(outer.path(number)) == image.layers[layer - 1].blob:
-                yield from cut(StreamTape(inflate(chunks)), extents)
-                return
+        with closing(self._save(image, job)) as stream:
+            for number, chunks in walk_tar(StreamTape(stream), outer, job):
+                if os.fsdecode(outer.path(number)) == blob:
+                    yield from cut(StreamTape(inflate(chunks)), extents)
+                    return
         raise NotFoundError(f"The engine did not send layer {layer} of {image.name}.")
 
     def close(self) -> None:
@@ -163,7 +176,7 @@ class EngineSource:
         return Image(
             id=item["Id"],
             references=tuple(_tags(item)),
-            created=datetime.fromtimestamp(item.get("Created") or 0, UTC).isoformat(),
+            created=_moment(item.get("Created")),
             parent=item.get("ParentId") or None,
             size=item.get("Size"),
             containers=containers[item["Id"]],
@@ -171,19 +184,17 @@ class EngineSource:
 
     def _inspected(self, image: Image) -> Image:
         """The image with layers, history, platform and config."""
-        try:
-            with _errors(self._where):
-                found = self._client.inspect_image(image.id)
-                steps = self._client.history(found["Id"])
-        except ImageNotFound:
-            raise NotFoundError(f"There is no image {image.id}.") from None
+        with _errors(self._where):
+            found = self._client.inspect_image(image.id)
+            steps = self._client.history(found["Id"])
         steps.reverse()  # the engine tells the newest first
         diff_ids = (found.get("RootFS") or {}).get("Layers") or []
+        sizes = [step.get("Size") or 0 for step in steps]
         stores = assign_layers(
-            [(step.get("CreatedBy") or "", step.get("Size") or 0) for step in steps], len(diff_ids)
+            [(step.get("CreatedBy") or "", size) for step, size in zip(steps, sizes, strict=True)],
+            len(diff_ids),
         )
         history = tuple(_step(step, not stored) for step, stored in zip(steps, stores, strict=True))
-        sizes = [step.get("Size") for step in steps]
         made = [pair for pair in zip(history, sizes, strict=True) if not pair[0].empty_layer]
         layers = []
         for number, diff_id in enumerate(diff_ids, 1):
@@ -201,121 +212,201 @@ class EngineSource:
             history=history,
             config=found.get("Config") or {},
             parent=found.get("Parent") or image.parent,
-            size=found.get("Size", image.size),
+            # with containerd's image store "Size" counts compressed bytes; the steps never do
+            size=sum(sizes) or found.get("Size", image.size),
         )
 
-    def _save(self, image: Image, job: Job) -> Iterator[bytes]:
-        """The `docker save` stream. It runs in a thread of its own, for the engine may be silent for long."""
-        # by a name, where there is one: newer engines find no image by the id of a single platform
-        name = image.references[0] if image.references else image.id
-        queue: Queue[bytes | BaseException] = Queue(_QUEUE)
-        stop = threading.Event()
+    # -- the engine's `docker save` ---------------------------------------------------------------
+
+    def _save(self, image: Image, job: Job) -> Generator[bytes]:
+        """The archive of `docker save`, as it comes.
+
+        The engine may be silent for long before the first byte, while it puts the archive together.
+        """
+        with _errors(self._where):
+            with self._get(f"/images/{image.id}/json", job) as response:
+                # about the length of the stream: bytes unpacked, or packed in containerd's image store
+                job.total = job.done + int(json.load(response).get("Size") or 0)
+            with self._get(f"/images/{image.id}/get", job) as response:
+                while chunk := response.read(_CHUNK):
+                    job.advance(len(chunk))
+                    yield chunk
+                job.check()  # an answer without a stated length just ends where it is cut
+
+    @contextmanager
+    def _get(self, path: str, job: Job) -> Iterator[http.client.HTTPResponse]:
+        """GET on a connection of its own, which `job.cancel` cuts however long the engine is silent.
+
+        `APIClient.get_image` asks the same, but shows no connection before the answer begins.
+        """
         api = self._client
-
-        def put(item: bytes | BaseException) -> None:
-            while not stop.is_set():
-                try:
-                    queue.put(item, timeout=_POLL)
-                    return
-                except Full:
-                    continue
-
-        def read() -> None:
-            try:
-                with _errors(self._where):
-                    # APIClient.get_image does the same, but gives no response that could be closed
-                    url = api._url("/images/{0}/get", name)
-                    with api._get(url, stream=True, timeout=None) as response:
-                        api._raise_for_status(response)
-                        buffer = bytearray()
-                        for chunk in response.iter_content(_CHUNK, decode_unicode=False):
-                            if stop.is_set():
-                                return
-                            buffer += chunk
-                            if len(buffer) >= _CHUNK:
-                                put(bytes(buffer))
-                                buffer.clear()
-                        put(bytes(buffer))
-                        if buffer:
-                            put(b"")
-            except BaseException as error:
-                put(error)
-
-        threading.Thread(target=read, name="imgscope-save", daemon=True).start()
+        request = api.prepare_request(requests.Request("GET", f"{api.base_url}/v{api.api_version}{path}"))
+        pool = api.get_adapter(request.url).get_connection_with_tls_context(
+            request, api.verify, cert=api.cert
+        )
+        connection = pool._new_conn()
         try:
-            while True:
-                job.check()
-                try:
-                    item = queue.get(timeout=_POLL)
-                except Empty:
-                    continue
-                if isinstance(item, BaseException):
-                    raise item
-                if not item:
-                    return
-                job.advance(len(item))
-                yield item
+            connection.connect()
+            connection.sock.settimeout(None)
+            with job.on_cancel(_cutter(connection.sock)):
+                connection.putrequest("GET", request.path_url, skip_accept_encoding=True)
+                connection.endheaders()
+                with http.client.HTTPConnection.getresponse(connection) as response:
+                    if response.status != http.client.OK:
+                        kind = NotFoundError if response.status == http.client.NOT_FOUND else EngineError
+                        raise kind(f"The engine at {self._where} refused: {_reason(response)}.")
+                    yield response
+        except Exception:
+            job.check()  # where the connection was cut, that is why
+            raise
         finally:
-            stop.set()
+            connection.close()
+
+
+def _cutter(connection: socket.socket) -> Callable[[], None]:
+    """What ends a read that waits on the connection in another thread."""
+
+    def cut() -> None:
+        try:
+            connection.shutdown(socket.SHUT_RDWR)
+        except OSError:  # no socket really, but the pipes to an ssh command; or it has ended
+            with suppress(OSError):
+                connection.close()
+
+    return cut
+
+
+def _reason(response: http.client.HTTPResponse) -> str:
+    """What an answer that is none says of why."""
+    try:
+        return _sentence(json.loads(response.read(1 << 16))["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"{response.status} {response.reason}"
 
 
 def _step(step: dict[str, Any], empty: bool) -> History:
-    created = step.get("Created")
     return History(
-        datetime.fromtimestamp(created, UTC).isoformat()
-        if isinstance(created, int) and created > 0
-        else None,
-        step.get("CreatedBy") or "",
-        step.get("Comment") or "",
-        empty,
+        _moment(step.get("Created")), step.get("CreatedBy") or "", step.get("Comment") or "", empty
     )
+
+
+def _moment(seconds: object) -> str | None:
+    """Seconds since 1970 as RFC 3339 text. None for what stands for no time, and for years that are none."""
+    if not isinstance(seconds, int) or seconds <= 0:
+        return None
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat()
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _tags(item: dict[str, Any]) -> list[str]:
     return [tag for tag in item.get("RepoTags") or [] if tag != "<none>:<none>"]
 
 
+def _fits(found: Platform, wanted: Platform) -> bool:
+    return found == wanted or (not wanted.variant and replace(found, variant="") == wanted)
+
+
+# -- where the engine is --------------------------------------------------------------------------
+
+
 def _settings() -> dict[str, Any]:
     """Where the engine is, as keyword arguments of the client."""
-    if os.environ.get("DOCKER_HOST"):
-        return dict(kwargs_from_env())
-    name = os.environ.get("DOCKER_CONTEXT")
-    try:
-        context = ContextAPI.get_context(name) if name else ContextAPI.get_current_context()
-    except Exception as error:  # the SDK raises whatever a broken config file makes it raise
-        raise EngineError(f"Docker's context {name or 'in use'} cannot be read: {error}.") from None
-    if context is None:
-        raise EngineError(f"There is no docker context {name!r}; docker context ls lists them.")
-    if context.Name != "default" and context.Host:
-        return {"base_url": context.Host, "tls": context.TLSConfig}
+    if host := os.environ.get("DOCKER_HOST"):
+        try:
+            parse_host(host)
+            return dict(kwargs_from_env())
+        except (DockerException, ValueError) as error:
+            raise EngineError(f"DOCKER_HOST={host} cannot be used: {_sentence(error)}.") from None
+    # read here, for the SDK finds contexts only beside a config.json, else in the current folder
+    folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    context = os.environ.get("DOCKER_CONTEXT") or _current_context(folder)
+    if context and context != "default":
+        return _context(folder / "contexts", context)
     runtime = os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}")
     sockets = (
-        "/var/run/docker.sock",
+        _DEFAULT_SOCKET,
         f"{runtime}/docker.sock",
+        str(Path.home() / ".docker/run/docker.sock"),  # Docker Desktop
         f"{runtime}/podman/podman.sock",
         "/run/podman/podman.sock",
     )
-    for path in sockets:
-        if Path(path).is_socket():
-            return {"base_url": f"unix://{path}"}
-    return {"base_url": _DEFAULT}
+    there = [path for path in sockets if os.path.exists(path)]
+    usable = [path for path in there if os.access(path, os.W_OK)]
+    return {"base_url": f"unix://{[*usable, *there, _DEFAULT_SOCKET][0]}"}
+
+
+def _current_context(folder: Path) -> str:
+    try:
+        return str(json.loads((folder / "config.json").read_bytes()).get("currentContext") or "")
+    except (OSError, ValueError, AttributeError):
+        return ""  # a missing or broken file sets nothing, as for the docker command line
+
+
+def _context(folder: Path, name: str) -> dict[str, Any]:
+    """The engine of a docker context: `meta/ID/meta.json` and `tls/ID/docker`, ID the digest of its name."""
+    identifier = hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()
+    path = folder / "meta" / identifier / "meta.json"
+    try:
+        endpoint = json.loads(path.read_bytes())["Endpoints"]["docker"]
+        host, verified = str(endpoint["Host"]), not endpoint.get("SkipTLSVerify")
+        parse_host(host)
+        tls = folder / "tls" / identifier / "docker"
+        ca, certificate, key = (str(tls / file) for file in ("ca.pem", "cert.pem", "key.pem"))
+        if not tls.is_dir():
+            return {"base_url": host}
+        pair = (certificate, key) if os.path.exists(certificate) else None
+        config = TLSConfig(client_cert=pair, ca_cert=ca if os.path.exists(ca) else None, verify=verified)
+        return {"base_url": host, "tls": config}
+    except FileNotFoundError:
+        raise EngineError(f"There is no docker context {name!r}; docker context ls lists them.") from None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, DockerException) as error:
+        raise EngineError(
+            f"Docker's context {name!r} cannot be read from {path}: {_sentence(error)}."
+        ) from None
+
+
+def _sentence(error: object) -> str:
+    """An error's text as the end of a sentence: on one line, without a closing stop."""
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
 
 @contextmanager
 def _errors(where: str) -> Iterator[None]:
-    """The SDK's exceptions as one sentence; a missing image stays `ImageNotFound`."""
+    """The exceptions of the SDK and of what is below it, as one sentence each."""
     try:
         yield
-    except ImageNotFound:
-        raise
+    except NotFound as error:
+        raise NotFoundError(
+            f"The engine at {where} refused: {_sentence(error.explanation or error)}."
+        ) from None
     except APIError as error:
-        raise EngineError(f"The engine at {where} refused: {error.explanation or error}.") from None
-    except (DockerException, requests.RequestException, OSError, ValueError) as error:
-        text = str(error)
-        if "Permission denied" in text or "PermissionError" in text:
-            advice = "you may not use its socket; join the docker group, or run with sudo"
-        elif isinstance(error, requests.ConnectionError) and "Read" in text:
-            advice = "it closed the connection; look whether it still runs"
-        else:
-            advice = "start Docker or Podman, set DOCKER_HOST, or look at the demo images with imgscope demo"
-        raise EngineError(f"No container engine answers at {where}; {advice}.") from None
+        raise EngineError(
+            f"The engine at {where} refused: {_sentence(error.explanation or error)}."
+        ) from None
+    except (
+        DockerException,
+        requests.RequestException,
+        urllib3.exceptions.HTTPError,
+        http.client.HTTPException,
+        OSError,
+    ) as error:
+        raise EngineError(_unreachable(where, error)) from None
+
+
+def _unreachable(where: str, error: BaseException) -> str:
+    cause = error
+    while deeper := cause.__cause__ or cause.__context__:
+        cause = deeper
+    if isinstance(cause, PermissionError):
+        return f"You may not use the engine at {where}; join the docker group, or run with sudo."
+    if isinstance(cause, (http.client.HTTPException, ConnectionResetError, BrokenPipeError)):
+        return f"The engine at {where} closed the connection; look whether it still runs."
+    if where.startswith("ssh:") and isinstance(cause, NameError):  # the SDK's way to miss a package
+        return f"For the engine at {where} a package is missing; install it with pip install paramiko."
+    reason = _sentence(cause if not isinstance(cause, OSError) else OSError(cause.strerror or cause))
+    return (
+        f"No container engine answers at {where} ({reason}); "
+        "start Docker or Podman, set DOCKER_HOST, or look at the demo images with imgscope demo."
+    )
