@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Arguments of the program or of pytest: make run ARGS=demo:bigfile, make test ARGS="-k overlay"
 ARGS ?=
-# Test processes at once; the engine tests keep to one of them. JOBS=0: in this process, for pdb and -s.
+# Test processes at once, each with a daemon of its own. JOBS=0: only this one, for --pdb and -s.
 JOBS ?= 2
 # The Python to use instead of the newest one found.
 PYTHON ?=
@@ -23,7 +23,7 @@ run: $(VENV)/.run  ## open imgscope, on your engine or on the demo images
 
 test: $(VENV)/.test  ## set up and run the tests (as root on Debian or Ubuntu: the engine's too)
 	@sh tests/setup.sh || echo 'not all packages could be installed: the tests that miss one say so' >&2
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 check: lint test  ## format, lint, types and tests: what a change must pass
 

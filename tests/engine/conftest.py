@@ -23,8 +23,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.engine)
-            # One daemon for all, so one process for all where several share the tests.
-            item.add_marker(pytest.mark.xdist_group("engine"))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -40,7 +38,7 @@ def pytest_runtest_makereport(
 
 @pytest.fixture(scope="session")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """A running engine. Several tests share it: name images apart, count on no others being there."""
+    """A running engine, one per test process. Tests share it: name images apart, and count on no others."""
     with running_engine(tmp_path_factory.mktemp("engine")) as engine:
         yield engine
 

@@ -39,6 +39,7 @@ def test_published_port_answers(engine: Engine, busybox_base: str) -> None:
 
     try:
         assert wait_for("an answer from the container", answer) == b"hello\n"
+        engine.docker("wait", started)  # dockerd takes ten seconds to kill what is just ending
     finally:
         engine.docker("rm", "--force", started)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import platform
@@ -70,26 +71,31 @@ def debian_base(engine: Engine) -> str:
 def debian_tar() -> Path:
     """The tar of Debian's minimal system, as debootstrap makes it; kept in the person's cache folder."""
     kept = CACHE / f"debian-{SUITE}-{platform.machine()}.tar"
-    if not kept.exists():
-        debootstrap = require_tool("debootstrap")
-        if os.geteuid() != 0:
-            missing("debootstrap needs root")
-        CACHE.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=CACHE) as folder:
-            root, made = Path(folder, "root"), Path(folder, "tar")
-            environment = {**os.environ, "PATH": PATH}
-            done = subprocess.run(
-                [debootstrap, "--variant=minbase", SUITE, root, MIRROR],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-            )
-            if done.returncode:
-                missing(f"debootstrap could not make a base image: {(done.stderr or done.stdout)[-500:]}")
-            subprocess.run(["tar", "--numeric-owner", "-C", root, "-cf", made, "."], check=True)
-            made.rename(kept)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # let one process make it while others wait
+        if not kept.exists():
+            _bootstrap(kept)
     return kept
+
+
+def _bootstrap(target: Path) -> None:
+    debootstrap = require_tool("debootstrap")
+    if os.geteuid() != 0:
+        missing("debootstrap needs root")
+    with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+        root, made = Path(folder, "root"), Path(folder, "tar")
+        done = subprocess.run(
+            [debootstrap, "--variant=minbase", SUITE, root, MIRROR],
+            env={**os.environ, "PATH": PATH},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            missing(f"debootstrap could not make a base image: {(done.stderr or done.stdout)[-500:]}")
+        subprocess.run(["tar", "--numeric-owner", "-C", root, "-cf", made, "."], check=True)
+        made.rename(target)
 
 
 def _has(engine: Engine, name: str) -> bool:

@@ -8,6 +8,7 @@ published ports work all the same, through docker-proxy.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -127,7 +128,9 @@ def _bridge_name(folder: Path) -> str:
 def _make_bridge(folder: Path) -> str:
     bridge = _bridge_name(folder)
     used = _ip("-4", "-oneline", "address") + _ip("-4", "-oneline", "route")
-    subnet = next(net for net in (f"10.213.{n}" for n in range(256)) if f" {net}." not in used)
+    # Any, for another test process may choose at the same moment; none that the machine has.
+    subnets = (f"10.{200 + secrets.randbelow(50)}.{secrets.randbelow(256)}" for _ in itertools.count())
+    subnet = next(subnet for subnet in subnets if f" {subnet}." not in used)
     _ip("link", "add", bridge, "type", "bridge")
     _ip("address", "add", f"{subnet}.1/24", "dev", bridge)
     _ip("link", "set", bridge, "up")

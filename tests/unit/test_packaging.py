@@ -20,9 +20,6 @@ THEMES = {path.name for path in (ROOT / "themes").glob("*.toml")}
 # pip's settings and cache are the person's: taken before a test gets a home of its own.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
-# Kept to one test process, so that the archives are built once.
-pytestmark = pytest.mark.xdist_group("packaging")
-
 
 def run(*command: str | Path, cwd: Path) -> str:
     """Run a program outside of the checkout; gives its output."""
