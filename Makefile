@@ -75,7 +75,7 @@ $(BIN)/python:
 		package=$$($$found -c 'import sys; print("python3.%d-venv" % sys.version_info[1])'); \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 			export DEBIAN_FRONTEND=noninteractive; \
-			apt-get update -qq </dev/null && apt-get install -y -qq "$$package" </dev/null || exit 1; \
+			apt-get update -qq </dev/null && apt-get install -y -qq "$$package" </dev/null >/dev/null || exit 1; \
 		else \
 			echo "$$found cannot make an environment: install it with 'sudo apt install $$package'" >&2; exit 1; \
 		fi; \
