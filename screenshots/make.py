@@ -1,6 +1,6 @@
 """Draws the pictures of the README: the real program on the demo images, without a terminal.
 
-    make screenshots
+make screenshots
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from imgscope.sources import demo_images
+from imgscope.sources.demo import layout as maker
 from tests.support.needs import require_tool
 
 # Of index.json, and through its digests of every blob: the bytes are the same on every Python and host.
@@ -73,7 +73,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def layout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo") / "new" / "layout"
-    demo_images.write_layout(folder)
+    maker.write_layout(folder)
     return folder
 
 
@@ -159,9 +159,9 @@ def test_index_digest_is_the_one_written_here(layout: Path) -> None:
 def test_same_bytes_under_another_umask_hash_seed_time_zone_and_locale(
     layout: Path, tmp_path: Path, umask: int, environment: dict[str, str]
 ) -> None:
-    root = Path(demo_images.__file__).parents[2]
+    root = Path(maker.__file__).parents[3]
     subprocess.run(
-        [sys.executable, "-m", "imgscope.sources.demo_images", str(tmp_path / "other")],
+        [sys.executable, "-m", "imgscope.sources.demo.layout", str(tmp_path / "other")],
         env={**os.environ, **environment, "PYTHONPATH": str(root)},
         umask=umask,
         check=True,
@@ -172,7 +172,7 @@ def test_same_bytes_under_another_umask_hash_seed_time_zone_and_locale(
 def test_writing_over_a_layout_changes_nothing(layout: Path, tmp_path: Path) -> None:
     again = tmp_path / "again"
     shutil.copytree(layout, again)
-    demo_images.write_layout(again)
+    maker.write_layout(again)
     assert contents(again) == contents(layout)
 
 
@@ -182,7 +182,7 @@ def test_the_command_refuses_what_it_cannot_do(
 ) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"")
-    assert demo_images.main([argument.format(file=file) for argument in arguments]) == 2
+    assert maker.main([argument.format(file=file) for argument in arguments]) == 2
     out, err = capsys.readouterr()
     assert not out
     assert err.count("\n") == 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
@@ -75,6 +76,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit status."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
     words = list(sys.argv[1:] if argv is None else argv)
     parser = _parser()
     commands = ("view", "analyze", "tree", "demo")
@@ -99,6 +102,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # the reader (head, less) has what it wanted; keep Python from complaining at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+
+
+def _leave(number: int, _frame: object) -> NoReturn:
+    """End by the way out, so that temporary folders and sockets are let go."""
+    sys.exit(128 + number)
 
 
 def _view(options: argparse.Namespace) -> int:
