@@ -65,8 +65,12 @@ class EngineSource:
         """
         settings = _settings()
         where = str(settings["base_url"])
-        with _errors(where):
-            client = docker.APIClient(version="auto", use_ssh_client=where.startswith("ssh:"), **settings)
+        try:
+            with _errors(where):
+                client = docker.APIClient(version="auto", use_ssh_client=where.startswith("ssh:"), **settings)
+        except (AttributeError, TypeError, LookupError) as error:
+            path = _config_folder() / "config.json"  # what the SDK reads there it takes to be as it should
+            raise EngineError(f"{path} cannot be read ({_sentence(error)}); mend or move it.") from None
         try:
             return cls(client, where)
         except BaseException:
@@ -318,9 +322,12 @@ def _settings() -> dict[str, Any]:
             parse_host(host)
             return dict(kwargs_from_env())
         except (DockerException, ValueError) as error:
-            raise EngineError(f"DOCKER_HOST={host} cannot be used: {_sentence(error)}.") from None
+            raise EngineError(
+                f"DOCKER_HOST={host} cannot be used ({_sentence(error)}); write it as unix:///PATH, "
+                "tcp://HOST:PORT or ssh://USER@HOST."
+            ) from None
     # read here, for the SDK finds contexts only beside a config.json, else in the current folder
-    folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    folder = _config_folder()
     context = os.environ.get("DOCKER_CONTEXT") or _current_context(folder)
     if context and context != "default":
         return _context(folder / "contexts", context)
@@ -335,6 +342,10 @@ def _settings() -> dict[str, Any]:
     there = [path for path in sockets if os.path.exists(path)]
     usable = [path for path in there if os.access(path, os.W_OK)]
     return {"base_url": f"unix://{[*usable, *there, _DEFAULT_SOCKET][0]}"}
+
+
+def _config_folder() -> Path:
+    return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
 
 
 def _current_context(folder: Path) -> str:
