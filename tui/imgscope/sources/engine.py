@@ -407,17 +407,21 @@ def _errors(where: str) -> Iterator[None]:
 
 
 def _unreachable(where: str, error: BaseException) -> str:
-    cause = error
-    while deeper := cause.__cause__ or cause.__context__:
-        cause = deeper
-    if isinstance(cause, PermissionError):
+    causes = [error]
+    while cause := causes[-1].__cause__ or causes[-1].__context__:
+        causes.append(cause)
+
+    def any_is(*kinds: type[BaseException]) -> bool:
+        return any(isinstance(cause, kinds) for cause in causes)
+
+    if any_is(PermissionError):
         return f"You may not use the engine at {where}; join the docker group, or run with sudo."
-    if isinstance(cause, (http.client.HTTPException, ConnectionResetError, BrokenPipeError)):
+    if any_is(http.client.HTTPException, ConnectionResetError, BrokenPipeError):
         return f"The engine at {where} closed the connection; look whether it still runs."
-    if where.startswith("ssh:") and isinstance(cause, NameError):  # the SDK's way to miss a package
+    if where.startswith("ssh:") and any_is(NameError):  # the SDK's way to miss a package
         return f"For the engine at {where} a package is missing; install it with pip install paramiko."
-    reason = _sentence(cause if not isinstance(cause, OSError) else OSError(cause.strerror or cause))
+    reason = getattr(causes[-1], "strerror", None) or causes[-1]
     return (
-        f"No container engine answers at {where} ({reason}); "
+        f"No container engine answers at {where} ({_sentence(reason)}); "
         "start Docker or Podman, set DOCKER_HOST, or look at the demo images with imgscope demo."
     )
