@@ -142,11 +142,30 @@ class LayerIndex:
     ) -> int:
         """Append one entry and return its number. `path` must be normalised already."""
         parent, _, name = path.rpartition(b"/")
-        number = self._dir_numbers.get(parent)
+        return self.append(self.folder(parent), name, kind, size, mode, uid, gid, mtime, offset)
+
+    def folder(self, path: bytes) -> int:
+        """The number of a directory in `dirs`, where it is added once. `path` must be normalised already."""
+        number = self._dir_numbers.get(path)
         if number is None:
-            number = self._dir_numbers[parent] = len(self.dirs)
-            self.dirs.append(parent)
-        self.parents.append(number)
+            number = self._dir_numbers[path] = len(self.dirs)
+            self.dirs.append(path)
+        return number
+
+    def append(
+        self,
+        folder: int,
+        name: bytes,
+        kind: int,
+        size: int,
+        mode: int,
+        uid: int,
+        gid: int,
+        mtime: float,
+        offset: int,
+    ) -> int:
+        """Append one entry by the number of its directory and its name there; what `add` comes to."""
+        self.parents.append(folder)
         self.names.append(name)
         self.kinds.append(kind)
         self.sizes.append(size)

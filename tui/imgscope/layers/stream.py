@@ -24,6 +24,7 @@ except ImportError:  # no wheel for this processor: the same answers from zlib, 
 BLOCK = 512
 IN_CHUNK = 256 * 1024
 OUT_CHUNK = 1024 * 1024
+_WINDOW_LIMIT = 1 << 27  # bytes that a decompressor may keep: what zstd's own tools take unasked
 _MAGICS = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd", "xz": b"\xfd7zXZ\x00", "bzip2": b"BZh"}
 
 
@@ -46,36 +47,40 @@ def inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
     Raises `DamagedError` after the last good chunk where the stream is cut or broken.
     """
-    source = iter(chunks)
-    head = b""
-    while len(head) < 8 and (chunk := next(source, b"")):
-        head += chunk
-    stream = _chain(head, source)
+    head, stream = peek(chunks, 8)
     match compression(head):
         case "gzip":
-            return _members(stream, "gzip", _Gunzip)
+            stream = _members(stream, "gzip", _Gunzip)
         case "zstd":
             if sys.version_info >= (3, 14):
                 from compression.zstd import ZstdDecompressor
             else:
                 from backports.zstd import ZstdDecompressor
-            return _members(stream, "zstd", ZstdDecompressor)
+            stream = _members(stream, "zstd", ZstdDecompressor)
         case "xz":
             from lzma import FORMAT_XZ, LZMADecompressor
 
-            return _members(stream, "xz", lambda: LZMADecompressor(FORMAT_XZ, memlimit=1 << 27))
+            stream = _members(stream, "xz", lambda: LZMADecompressor(FORMAT_XZ, memlimit=_WINDOW_LIMIT))
         case "bzip2":
             from bz2 import BZ2Decompressor
 
-            return _members(stream, "bzip2", BZ2Decompressor)
-        case _:
-            return stream
+            stream = _members(stream, "bzip2", BZ2Decompressor)
+    yield from stream
 
 
-def _chain(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    if head:
-        yield head
-    yield from rest
+def peek(chunks: Iterable[bytes], size: int) -> tuple[bytes, Iterator[bytes]]:
+    """The first bytes of a stream, `size` or more if it has them, and the whole stream."""
+    rest = iter(chunks)
+    head = b""
+    while len(head) < size and (chunk := next(rest, b"")):
+        head += chunk
+
+    def whole() -> Iterator[bytes]:
+        if head:
+            yield head
+        yield from rest
+
+    return head, whole()
 
 
 class _Decompressor(Protocol):
@@ -114,22 +119,24 @@ class _Gunzip:
 
 
 def _members(chunks: Iterator[bytes], name: str, new: Callable[[], _Decompressor]) -> Iterator[bytes]:
-    """All members (frames, streams) one after the other; zeros after the last are padding."""
+    """All members (frames, streams) one after the other; zeros after a member are padding."""
     data = b""
     first = True
     while True:
         while len(data) < 4 and (more := next(chunks, b"")):
             data += more
-        if not data.strip(b"\0") and not first:
-            if not (data := next(chunks, b"")):
-                return
-            continue
+            if not first:
+                data = data.lstrip(b"\0")
+        if not data:
+            return
         if compression(data) != name:
             raise DamagedError(f"there is data after the end of the {name} stream")
         first = False
         member = new()
+        out = b""
         while not member.eof:
-            if member.needs_input and not data and not (data := next(chunks, b"")):
+            # while there is output, more may be held back, needing no input
+            if not data and member.needs_input and not (data := next(chunks, b"")) and not out:
                 raise DamagedError(f"the {name} stream ends early")
             try:
                 out = member.decompress(data, OUT_CHUNK)
@@ -138,20 +145,28 @@ def _members(chunks: Iterator[bytes], name: str, new: Callable[[], _Decompressor
             data = b""
             if out:
                 yield out
-        data = member.unused_data
+        data = member.unused_data.lstrip(b"\0")
 
 
 def read_chunks(fd: int, start: int, length: int, job: Job | None = None) -> Iterator[bytes]:
     """The bytes [start, start + length) of an open file, in chunks; each one advances the job."""
     end = start + length
     while start < end:
-        chunk = os.pread(fd, min(IN_CHUNK, end - start), start)
+        chunk = read_at(fd, min(IN_CHUNK, end - start), start)
         if not chunk:
             raise DamagedError("the file ends early")
         start += len(chunk)
         if job is not None:
             job.advance(len(chunk))
         yield chunk
+
+
+def read_at(fd: int, size: int, offset: int) -> bytes:
+    """Up to `size` bytes of an open file; raises `DamagedError` where the disk does not give them."""
+    try:
+        return os.pread(fd, size, offset)
+    except OSError as error:
+        raise DamagedError(f"the file cannot be read ({error.strerror})") from None
 
 
 class Hash(Protocol):
@@ -212,14 +227,15 @@ class FileTape:
             self._size = min(self._size * 2, self._LARGE)
         else:
             self._size = self._SMALL
-        data = os.pread(self._fd, min(self._size, self._length - offset), self._start + offset)
+        data = read_at(self._fd, min(self._size, self._length - offset), self._start + offset)
         self._end = offset + len(data)
         return data
 
     def chunks(self, offset: int, size: int) -> Iterator[bytes]:
-        if offset + size > self._length:
+        there = min(size, max(self._length - offset, 0))
+        yield from read_chunks(self._fd, self._start + offset, there)
+        if there < size:
             raise DamagedError("the layer ends early")
-        return read_chunks(self._fd, self._start + offset, size)
 
     def drain(self) -> None:
         """Nothing: a file that is not read whole has no digest to complete."""
@@ -240,6 +256,7 @@ class StreamTape:
         return self._length
 
     def _pull(self) -> bytes:
+        """The next chunk; empty, and the length known, where the stream ends."""
         end = self._base + len(self._buffer)
         try:
             chunk = next(self._chunks, b"")
@@ -250,30 +267,32 @@ class StreamTape:
             self._length = end
         return chunk
 
-    def _seek(self, offset: int) -> None:
-        """Make `offset` the first byte of the buffer, or the buffer empty at the end."""
-        while offset - self._base >= len(self._buffer):
+    def _seek(self, offset: int) -> int:
+        """Where `offset` lies in the buffer; past its last byte only where the stream ends there."""
+        at = offset - self._base
+        while at >= len(self._buffer):
             chunk = self._pull()
+            if not chunk:
+                if at > len(self._buffer):
+                    raise DamagedError("the layer ends early")
+                break
+            at -= len(self._buffer)
             self._base += len(self._buffer)
             self._buffer = chunk
-            if not chunk:
-                if offset > self._base:
-                    raise DamagedError("the layer ends early")
-                return
-        if offset > self._base:
-            self._buffer = self._buffer[offset - self._base :]
-            self._base = offset
+        return at
 
     def window(self, offset: int) -> bytes:
-        self._seek(offset)
+        if at := self._seek(offset):
+            self._buffer = self._buffer[at:]
+            self._base = offset
         while len(self._buffer) < BLOCK and (more := self._pull()):
             self._buffer += more
         return self._buffer
 
     def chunks(self, offset: int, size: int) -> Iterator[bytes]:
         while size > 0:
-            self._seek(offset)
-            piece = self._buffer[:size] if size < len(self._buffer) else self._buffer
+            at = self._seek(offset)
+            piece = self._buffer[at : at + size]
             if not piece:
                 raise DamagedError("the layer ends early")
             yield piece

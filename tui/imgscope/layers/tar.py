@@ -9,7 +9,7 @@ root is refused. A bad checksum in mid-layer is damage, not the end of the archi
 from __future__ import annotations
 
 import hashlib
-import math
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from struct import Struct
@@ -24,9 +24,9 @@ PAX_LIMIT = 1 << 20  # bytes of one extended header or long name record
 NAME_LIMIT = 1 << 16  # bytes of one path
 SPARSE_LIMIT = 1 << 20  # pieces of one sparse file
 
-_HEADER = Struct("100s8s8s8s12s12s8ss100s8s80x155s12x")
+# name; mode, owner and group; size; mtime; checksum; type
+_HEADER = Struct("100s24s12s12s8sc")
 _ZEROS = bytes(BLOCK)
-_POSIX = b"ustar\x0000"
 _KINDS = {
     b"0": Kind.FILE,
     b"\0": Kind.FILE,
@@ -39,11 +39,19 @@ _KINDS = {
     b"5": Kind.DIRECTORY,
     b"6": Kind.FIFO,
 }
-_DATA_TYPES = frozenset((b"0", b"\0", b"7", b"S"))
+_PLAIN = frozenset((b"0", b"5"))
+_EXTENSIONS = frozenset((b"x", b"X", b"g", b"L", b"K"))
 _WHITEOUT = b".wh."
 _OPAQUE = b".wh..wh..opq"
 _META = b".wh..wh."
 _XATTR = b"SCHILY.xattr."
+_NAMELESS = frozenset((b".wh.", b".wh..", b".wh..."))  # would hide a directory itself, or the one above
+_SPARSE = b"GNU.sparse."
+_INTEGER = re.compile(rb"-?[0-9]{1,19}")
+_DECIMAL = re.compile(rb"-?[0-9]{1,19}(\.[0-9]*)?")
+
+# As plain numbers: members of an enumeration cost a look-up each time.
+_FILE, _DIRECTORY, _DOT = int(Kind.FILE), int(Kind.DIRECTORY), ord(".")
 
 
 def index_tar(tape: Tape, job: Job | None = None, *, digest: bool = False) -> LayerIndex:
@@ -64,17 +72,18 @@ def walk_tar(
     """Fill `index`, and with `files` give every non-empty file as it passes: (entry, chunks of content).
 
     The chunks must be used, as far as they are wanted, before the next pair is taken. Damage ends
-    the walk and is noted in `index.problems`.
+    the chunks and the walk, and is noted in `index.problems`; nothing is raised for it.
     """
-    walker = _Walker(tape, index, job)
+    walker = _Walker(tape, index, job, files)
     try:
-        for entry, stored in walker.walk():
-            if files and stored:
-                yield entry, tape.chunks(index.offsets[entry], stored)
-        tape.drain()
+        yield from walker.walk()
     except DamagedError as error:
-        index.problems.append(Problem(f"{error}; what comes after is missing", offset=walker.offset))
-        walker.cut()
+        walker.damaged(error)
+    else:
+        try:
+            tape.drain()
+        except DamagedError as error:
+            index.problems.append(Problem(f"{error}, after the layer's last entry", offset=walker.offset))
     index.tar_size = walker.offset
 
 
@@ -88,17 +97,16 @@ def content_digest(pieces: list[tuple[int, int]] | None, chunks: Iterator[bytes]
     return hasher.digest()
 
 
+def is_header(block: bytes) -> bool:
+    """Whether a tar can begin with these bytes: a header whose checksum fits, or zeros."""
+    return len(block) >= BLOCK and (_checksum_fits(block[:BLOCK]) or block[:BLOCK] == _ZEROS)
+
+
 def normalise(name: bytes) -> bytes | None:
     """A tar name as a path below the root: no `.`, `..`, doubled or closing slashes.
 
     The root is the empty path. None where the name leaves the root: engines refuse such a layer.
     """
-    if name.startswith(b"./"):
-        name = name[2:]
-    if name.endswith(b"/"):
-        name = name.rstrip(b"/")
-    if b"//" not in name and b"/." not in name and name[:1] not in (b".", b"/"):
-        return name
     rooted = name.startswith(b"/")
     parts: list[bytes] = []
     for part in name.split(b"/"):
@@ -113,11 +121,11 @@ def normalise(name: bytes) -> bytes | None:
 
 
 def _number(field: bytes) -> int:
-    """A header's number: octal text, or GNU's base-256; raises ValueError."""
+    """A header's number: octal text, or GNU's base-256; raises ValueError, also for more than 63 bits."""
     if field[0] & 0x80:
-        return int.from_bytes(bytes((field[0] & 0x7F,)) + field[1:], "big") - (
-            (1 << (8 * len(field) - 1)) if field[0] & 0x40 else 0
-        )
+        bits = 8 * len(field) - 1
+        value = int.from_bytes(field, "big") & (1 << bits) - 1
+        return _bounded(value - (1 << bits) if field[0] & 0x40 else value)
     text = field.strip(b" \0").partition(b"\0")[0]
     if not text:
         return 0
@@ -126,8 +134,65 @@ def _number(field: bytes) -> int:
     return int(text, 8)
 
 
-# Modes, owners and times repeat from entry to entry.
-_repeated = lru_cache(maxsize=8192)(_number)
+def _bounded(value: int) -> int:
+    if not -(1 << 63) <= value < 1 << 63:
+        raise ValueError
+    return value
+
+
+# What headers hold repeats from one to the next: numbers are read once for each spelling.
+
+
+@lru_cache(maxsize=1 << 16)
+def _size(field: bytes) -> int:
+    """Bytes of content, or -1 where the field is no such number."""
+    try:
+        return max(_number(field), -1)
+    except ValueError:
+        return -1
+
+
+@lru_cache(maxsize=8192)
+def _owner(field: bytes) -> tuple[int, int, int] | None:
+    """Mode, uid and gid, or None where one is no number."""
+    try:
+        return _number(field[:8]) & 0o7777, _number(field[8:16]), _number(field[16:])
+    except ValueError:
+        return None
+
+
+@lru_cache(maxsize=8192)
+def _time(field: bytes) -> float | None:
+    """Seconds since 1970, or None where the field is no number."""
+    try:
+        return float(_number(field))
+    except ValueError:
+        return None
+
+
+@lru_cache(maxsize=8192)
+def _expected(field: bytes) -> int:
+    """What `adler32(header) & 0xFFFF` is where the checksum in `field` is right.
+
+    The low half of adler32 is 1 + the sum of all bytes modulo 65521, at the speed of C; the checksum
+    is that sum with eight spaces in its own place. -1 for a field that is no number.
+    """
+    try:
+        return (_number(field) + 1 + sum(field) - 8 * ord(" ")) % 65521
+    except ValueError:
+        return -1
+
+
+def _checksum_fits(header: bytes) -> bool:
+    field = header[148:156]
+    if adler32(header) & 0xFFFF == _expected(field):
+        return True
+    try:
+        # some old writers summed signed bytes
+        rest = header[:148] + b" " * 8 + header[156:]
+        return sum(byte - 256 if byte > 127 else byte for byte in rest) == _number(field)
+    except ValueError:
+        return False
 
 
 def _text(field: bytes) -> bytes:
@@ -137,44 +202,35 @@ def _text(field: bytes) -> bytes:
 class _Extended:
     """What extended headers say of the entry that follows them."""
 
-    __slots__ = ("link", "name", "records")
-
     def __init__(self) -> None:
-        self.name: bytes | None = None
-        self.link: bytes | None = None
-        self.records: list[tuple[bytes, bytes]] = []
+        self.name = b""
+        self.link = b""
+        self.records: dict[bytes, bytes] = {}
+        self.broken = False
 
 
 _NOTHING = _Extended()
 
 
-def _checksum_fits(header: bytes, field: bytes) -> bool:
-    # adler32's low half is 1 + the sum of all bytes modulo 65521: a checksum at the speed of C
-    try:
-        stored = _number(field)
-    except ValueError:
-        return False
-    if adler32(header) & 0xFFFF == (stored + sum(field) - 255) % 65521:
-        return True
-    # some old writers summed signed bytes
-    signed = sum(byte - 256 if byte > 127 else byte for byte in header[:148] + b" " * 8 + header[156:])
-    return signed == stored
-
-
 class _Walker:
-    def __init__(self, tape: Tape, index: LayerIndex, job: Job | None) -> None:
+    def __init__(self, tape: Tape, index: LayerIndex, job: Job | None, files: bool) -> None:
         self.tape = tape
         self.index = index
         self.job = job
+        self.files = files
         self.offset = 0  # of the header in hand
-        self.stored = -1  # bytes of content of the entry in hand, where it is a file
+        # the last file that has content: its entry, the offset of its header, the bytes stored of it
+        self.file, self.header, self.stored = -1, -1, 0
+        self.folders: dict[bytes, int] = {}  # directories as names spell them → number in the index
+        self.failure: DamagedError | None = None  # met by who reads a content
 
     def problem(self, message: str) -> None:
         self.index.problems.append(Problem(message, offset=self.offset))
 
-    def walk(self) -> Iterator[tuple[int, int]]:
-        """Add all entries; gives (entry, bytes stored) after each file."""
-        tape, unpack = self.tape, _HEADER.unpack_from
+    def walk(self) -> Iterator[tuple[int, Iterator[bytes]]]:
+        """Add all entries; gives the files that have content, where they are asked for."""
+        tape, files, folders = self.tape, self.files, self.folders
+        unpack, append = _HEADER.unpack_from, self.index.append
         window, base = b"", 0
         extended = _NOTHING
         while True:
@@ -183,34 +239,53 @@ class _Walker:
                 if self.job is not None:
                     self.job.check()
                 window, base, at = tape.window(self.offset), self.offset, 0
+                if not window:
+                    self.problem("the layer has no end mark; what comes after may be missing")
+                    return
                 if len(window) < BLOCK:
-                    raise DamagedError(
-                        "the layer is cut in a header" if window else "the layer has no end mark"
-                    )
+                    raise DamagedError("the layer ends within a header")
             header = window[at : at + BLOCK]
-            fields = unpack(header)
-            if not _checksum_fits(header, fields[6]):
+            raw, owner, count, time, checksum, typeflag = unpack(header)
+            if adler32(header) & 0xFFFF != _expected(checksum) and not _checksum_fits(header):
                 if header == _ZEROS:
                     self.end()
                     return
                 raise DamagedError("a header has a bad checksum")
-            try:
-                size = _number(fields[4])
-            except ValueError:
-                size = -1
+            size = _size(count)
             if size < 0:
                 raise DamagedError("a header has a size that is no number of bytes")
-            kind = fields[7]
-            if kind in (b"x", b"g", b"L", b"K", b"X"):
-                if extended is _NOTHING:
-                    extended = _Extended()
-                self.extend(extended, kind, size)
-                self.offset += BLOCK + (size + 511 & ~511)
+            data = self.offset + BLOCK
+
+            # Nearly all entries are plain files and directories: `entry` in short.
+            if extended is _NOTHING and typeflag in _PLAIN and not header[345]:
+                path = raw.partition(b"\0")[0]
+                kind = _FILE
+                if typeflag == b"5":
+                    path, kind, size = path.rstrip(b"/"), _DIRECTORY, 0
+                parent, _, name = path.rpartition(b"/")
+                folder = folders.get(parent)
+                if folder is not None and name and name[0] != _DOT:
+                    who, when = _owner(owner), _time(time)
+                    if who is not None and when is not None:
+                        entry = append(folder, name, kind, size, *who, when, data if kind == _FILE else -1)
+                        if size:
+                            self.file, self.header, self.stored = entry, self.offset, size
+                            if files:
+                                yield entry, self.content()
+                                self.check()
+                            data += size + 511 & ~511
+                        self.offset = data
+                        continue
+
+            if typeflag in _EXTENSIONS:
+                extended = self.extend(extended, typeflag, size, window[at + BLOCK : at + BLOCK + size])
+                self.offset = data + (size + 511 & ~511)
             else:
-                following = self.entry(header, fields, size, extended)
+                following = self.entry(header, size, extended)
                 extended = _NOTHING
-                if self.stored >= 0:
-                    yield len(self.index) - 1, self.stored
+                if files and self.header == self.offset:
+                    yield self.file, self.content()
+                    self.check()
                 self.offset = following
 
     def end(self) -> None:
@@ -219,146 +294,148 @@ class _Walker:
         if second.strip(b"\0"):
             self.problem("a lone block of zeros ends the layer, but more follows it")
 
-    def extend(self, extended: _Extended, kind: bytes, size: int) -> None:
-        """Read a pax (x) header or a GNU long name (L) or link (K) into `extended`."""
-        if kind == b"g":
+    def content(self) -> Iterator[bytes]:
+        """The bytes of the last file; they just end where the tape does, and `check` tells."""
+        try:
+            yield from self.tape.chunks(self.index.offsets[self.file], self.stored)
+        except DamagedError as error:
+            self.failure = error
+
+    def check(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+    def damaged(self, error: DamagedError) -> None:
+        """Note the damage; the last file has no more bytes than there are."""
+        index, length, offset, message = self.index, self.tape.length, self.offset, str(error)
+        if length is not None:
+            offset = min(offset, length)
+            there = max(length - index.offsets[self.file], 0) if self.stored else 0
+            if there < self.stored:
+                offset = self.header
+                message += f": a file claims {self.stored} bytes of content and {there} are there"
+                self.cut(self.file, there)
+        index.problems.append(Problem(f"{message}; what comes after is missing", offset=offset))
+
+    def cut(self, entry: int, there: int) -> None:
+        sizes, sparse = self.index.sizes, self.index.sparse
+        if entry not in sparse:
+            sizes[entry] = there
             return
+        pieces = []
+        for offset, length in sparse[entry]:
+            if there > 0:
+                pieces.append((offset, min(length, there)))
+            there -= length
+        sparse[entry] = pieces
+        sizes[entry] = sum(pieces[-1]) if pieces else 0
+
+    def extend(self, extended: _Extended, typeflag: bytes, size: int, data: bytes) -> _Extended:
+        """Add what a pax header (x) or a GNU long name (L) or link (K) says; `data` is what is at hand."""
+        if typeflag == b"g":
+            return _NOTHING
+        if extended is _NOTHING:
+            extended = _Extended()
         if size > PAX_LIMIT:
-            self.problem(
-                f"an extended header of {size} bytes passes the limit of {PAX_LIMIT} and was left out"
-            )
-            return
-        data = b"".join(self.tape.chunks(self.offset + BLOCK, size))
-        if kind == b"L":
+            self.problem(f"an extended header of {size} bytes passes the limit of {PAX_LIMIT}")
+            extended.broken = True
+            return extended
+        if len(data) < size:
+            data = b"".join(self.tape.chunks(self.offset + BLOCK, size))
+        if typeflag == b"L":
             extended.name = _text(data)
-        elif kind == b"K":
+        elif typeflag == b"K":
             extended.link = _text(data)
         else:
-            while data:
-                head = data.partition(b" ")[0]
-                length = int(head) if head.isdigit() and len(head) < 8 else 0
-                key, equals, value = data[len(head) + 1 : length].partition(b"=")
-                if length > len(data) or not equals or not value.endswith(b"\n"):
-                    if data.strip(b"\0"):
-                        self.problem("a pax header is malformed; what is left of it was not used")
-                    return
-                extended.records.append((key, value[:-1]))
-                data = data[length:]
+            try:
+                extended.records = _records(data)
+            except ValueError:
+                self.problem("a pax header is malformed")
+                extended.broken = True
+        return extended
 
-    def entry(self, header: bytes, fields: tuple[bytes, ...], size: int, extended: _Extended) -> int:
-        """Add the entry of a header; gives the offset of the next header."""
+    def entry(self, header: bytes, size: int, extended: _Extended) -> int:
+        """Add the entry of a header, whatever it is; gives the offset of the next header."""
         index = self.index
-        self.stored = -1
-        name, mode, uid, gid, _, mtime, _, typeflag, link, magic, prefix = fields
-        try:
-            permissions, owner, group, time = (
-                _repeated(mode),
-                _repeated(uid),
-                _repeated(gid),
-                float(_repeated(mtime)),
-            )
-        except ValueError:
+        raw, owner, _, time, _, typeflag = _HEADER.unpack_from(header)
+        who, when = _owner(owner), _time(time)
+        if who is None or when is None:
             self.problem("a header has a mode, owner or time that is no number; 0 is taken")
-            permissions, owner, group, time = 0, 0, 0, 0.0
+        mode, uid, gid = who or (0, 0, 0)
+        mtime = when or 0.0
         kind = _KINDS.get(typeflag)
-        path, target = _text(name), b""
-        if magic == _POSIX and prefix[0]:
-            path = _text(prefix) + b"/" + path
-        if kind is Kind.HARDLINK or kind is Kind.SYMLINK:
-            target = _text(link)
+        path, link = _text(raw), _text(header[157:257])
+        if header[345] and header[257:263] == b"ustar\0":
+            path = _text(header[345:500]) + b"/" + path
+        after = data = self.offset + BLOCK
+        real = size
         pieces: list[tuple[int, int]] | None = None
         xattrs: list[tuple[bytes, bytes]] = []
-        real = size
-        data = self.offset + BLOCK
         if extended is not _NOTHING:
-            path = extended.name if extended.name is not None else path
-            target = extended.link if extended.link is not None and target else target
-            sparse: list[tuple[bytes, bytes]] = []
+            records = extended.records
             try:
-                for key, value in extended.records:
-                    if key == b"path":
-                        path = value
-                    elif key == b"linkpath":
-                        target = value
-                    elif key == b"size":
-                        real = size = _decimal(value)
-                    elif key == b"uid":
-                        owner = _decimal(value)
-                    elif key == b"gid":
-                        group = _decimal(value)
-                    elif key == b"mtime":
-                        time = _seconds(value)
-                    elif key.startswith(_XATTR):
-                        xattrs.append((key[len(_XATTR) :], value))
-                    elif key.startswith(b"GNU.sparse."):
-                        sparse.append((key[11:], value))
-                if sparse:
-                    name_in_map, real, pieces, data = self.pax_sparse(sparse, data, size)
-                    path = name_in_map or path
-            except (ValueError, OverflowError):
-                raise DamagedError("a pax header has a value that is no number") from None
-        after = self.offset + BLOCK
+                path = extended.name or records.get(b"path") or path
+                link = extended.link or records.get(b"linkpath") or link
+                real = size = _integer(records, b"size", size)
+                uid = _integer(records, b"uid", uid)
+                gid = _integer(records, b"gid", gid)
+                mtime = _decimal(records, b"mtime", mtime)
+                if size < 0:
+                    raise ValueError
+                xattrs = [(key[len(_XATTR) :], records[key]) for key in records if key.startswith(_XATTR)]
+                if (
+                    kind is Kind.FILE
+                    and typeflag != b"S"
+                    and (version := _sparse_version(records)) is not None
+                ):
+                    path = records.get(b"GNU.sparse.name") or path
+                    real = _integer(records, b"GNU.sparse.realsize", size)
+                    real = _integer(records, b"GNU.sparse.size", real)
+                    pieces, data = self.pax_sparse(records, version, data, size)
+            except ValueError:
+                raise DamagedError("a pax header has a value that makes no sense") from None
         if typeflag == b"S":
             real, pieces, after = self.gnu_sparse(header)
             data = after
-        if kind is None:
-            self.problem(f"an entry of unknown type {typeflag!r} was left out")
-            index.skipped += 1
-            return after + (size + 511 & ~511)
-        if kind is not Kind.FILE:
-            size = real = 0
-        elif path.endswith(b"/"):  # before POSIX, a directory was a name with a slash
-            kind, size, real = Kind.DIRECTORY, 0, 0
-        following = after + (size + 511 & ~511)
-        if len(path) > NAME_LIMIT or len(target) > NAME_LIMIT:
-            self.problem(
-                f"a name of {max(len(path), len(target))} bytes passes the limit of {NAME_LIMIT}; left out"
-            )
-            index.skipped += 1
-            return following
-        clean = normalise(path)
-        if clean is None or b"\0" in clean:
-            self.problem("a name leaves the root of the image; engines refuse such a layer; left out")
-            index.skipped += 1
-            return following
-        self.add(clean, kind, real, permissions & 0o7777, owner, group, time, data, target, header, xattrs)
         if kind is Kind.FILE:
-            entry = len(index) - 1
-            if index.kinds[entry] == Kind.FILE:
-                if pieces is not None:
-                    index.sparse[entry] = pieces
-                self.stored = size - (data - after)
-                self.claim(entry)
-        return following
+            if typeflag == b"\0" and path.endswith(b"/"):  # before POSIX, that was how to say directory
+                kind, size, real = Kind.DIRECTORY, 0, 0
+        elif kind is not None:
+            size = real = 0
+        following = after + (size + 511 & ~511)
+        stored = size - (data - after)
+        if pieces is not None:
+            pieces = _checked(pieces, real, stored)
 
-    def add(
-        self,
-        path: bytes,
-        kind: Kind,
-        size: int,
-        mode: int,
-        uid: int,
-        gid: int,
-        mtime: float,
-        data: int,
-        target: bytes,
-        header: bytes,
-        xattrs: list[tuple[bytes, bytes]],
-    ) -> None:
-        index = self.index
-        slash = path.rfind(b"/") + 1
-        if path.startswith(_WHITEOUT, slash):
-            name = path[slash:]
-            if name == _OPAQUE:
-                index.opaques.append(
-                    index.add(path[: max(slash - 1, 0)], Kind.OPAQUE, 0, mode, uid, gid, mtime)
-                )
-            elif name.startswith(_META) or name == _WHITEOUT:
-                index.add(path, Kind.IGNORED, 0, mode, uid, gid, mtime)
-            else:
-                hidden = path[:slash] + name[len(_WHITEOUT) :]
-                index.whiteouts.append(index.add(hidden, Kind.WHITEOUT, 0, mode, uid, gid, mtime))
-            return
+        clean = normalise(path)
+        refused = ""
+        if kind is None:
+            refused = f"an entry is of the unknown type {typeflag!r}"
+        elif extended.broken:
+            refused = "an entry has an extended header that cannot be used"
+        elif max(len(path), len(link)) > NAME_LIMIT:
+            refused = f"a name of {max(len(path), len(link))} bytes passes the limit of {NAME_LIMIT}"
+        elif clean is None:
+            refused = "a name leaves the root of the image"
+        elif b"\0" in clean:
+            refused = "a name has a zero byte"
+        elif not clean and kind is not Kind.DIRECTORY:
+            refused = "an entry would replace the root of the image by something that is no directory"
+        elif clean.rpartition(b"/")[2] in _NAMELESS:
+            refused = "a whiteout names nothing that it could hide"
+        if refused or clean is None or kind is None:
+            self.problem(f"{refused}; engines refuse such a layer; the entry is left out")
+            index.skipped += 1
+            return following
+
+        parent, _, name = clean.rpartition(b"/")
+        folder = index.folder(parent)
+        spelled, _, last = path.rstrip(b"/").rpartition(b"/")
+        if last == name:
+            self.folders[spelled] = folder
+        if name.startswith(_WHITEOUT) or clean.startswith(_META):
+            self.marker(folder, name, clean, mode, uid, gid, mtime)
+            return following
         device: tuple[int, int] | None = None
         if kind is Kind.CHAR_DEVICE or kind is Kind.BLOCK_DEVICE:
             try:
@@ -367,38 +444,43 @@ class _Walker:
                 self.problem("a device has numbers that are none; 0:0 is taken")
                 device = 0, 0
             if kind is Kind.CHAR_DEVICE and device == (0, 0):  # overlay's own whiteout
-                index.whiteouts.append(index.add(path, Kind.WHITEOUT, 0, mode, uid, gid, mtime))
-                return
-        if kind is not Kind.DIRECTORY and not path:
-            self.problem("the root of the image cannot be replaced; engines refuse such a layer; left out")
-            index.skipped += 1
-            return
-        entry = index.add(path, kind, size, mode, uid, gid, mtime, data if kind is Kind.FILE else -1)
-        if target:
-            index.links[entry] = target
-            if kind is Kind.HARDLINK:
-                clean = normalise(target)
-                index.links[entry] = target if clean is None else clean
+                index.whiteouts.append(
+                    index.append(folder, name, Kind.WHITEOUT, 0, mode, uid, gid, mtime, -1)
+                )
+                return following
+        offset = data if kind is Kind.FILE else -1
+        entry = index.append(folder, name, kind, real, mode, uid, gid, mtime, offset)
+        if kind is Kind.HARDLINK:
+            target = normalise(link)
+            index.links[entry] = link if target is None else target
+        elif kind is Kind.SYMLINK:
+            index.links[entry] = link
         if device is not None:
             index.devices[entry] = device
+        if pieces is not None:
+            index.sparse[entry] = pieces
         if xattrs:
             xattrs.sort()
             index.xattrs[entry] = tuple(xattrs)
             if kind is Kind.DIRECTORY and (b"trusted.overlay.opaque", b"y") in xattrs:
                 index.opaques.append(entry)
+        if kind is Kind.FILE and stored:
+            self.file, self.header, self.stored = entry, self.offset, stored
+        return following
 
-    def claim(self, entry: int) -> None:
-        """Raise where the tape is known to end before the content of a file does."""
-        length = self.tape.length
-        if length is not None and self.index.offsets[entry] + self.stored > length:
-            there = max(length - self.index.offsets[entry], 0)
-            raise DamagedError(f"a file claims {self.stored} bytes of content and {there} are there")
-
-    def cut(self) -> None:
-        """After damage: the last file has no more bytes than there are."""
-        index, length, entry = self.index, self.tape.length, len(self.index) - 1
-        if self.stored >= 0 and length is not None and entry not in index.sparse:
-            index.sizes[entry] = min(index.sizes[entry], max(length - index.offsets[entry], 0))
+    def marker(
+        self, folder: int, name: bytes, path: bytes, mode: int, uid: int, gid: int, mtime: float
+    ) -> None:
+        """Add a whiteout or an opaque marker; see the OCI image specification, `layer.md`."""
+        index = self.index
+        if name == _OPAQUE:
+            index.opaques.append(index.add(index.dirs[folder], Kind.OPAQUE, 0, mode, uid, gid, mtime))
+        elif name.startswith(_META) or path.startswith(_META):
+            index.append(folder, name, Kind.IGNORED, 0, mode, uid, gid, mtime, -1)
+        else:
+            hidden = name[len(_WHITEOUT) :]
+            entry = index.append(folder, hidden, Kind.WHITEOUT, 0, mode, uid, gid, mtime, -1)
+            index.whiteouts.append(entry)
 
     def gnu_sparse(self, header: bytes) -> tuple[int, list[tuple[int, int]], int]:
         """GNU's old sparse header: (size with holes, pieces, offset where the data starts)."""
@@ -408,12 +490,12 @@ class _Walker:
             real = _number(header[483:495])
             table, more = header[386:482], header[482] == 1
             while True:
-                for at in range(0, len(table) - 23, 24):
-                    if table[at] == 0 and not table[at : at + 24].strip(b"\0"):
+                for at in range(0, len(table), 24):
+                    if not table[at]:
                         break
                     pieces.append((_number(table[at : at + 12]), _number(table[at + 12 : at + 24])))
                 if not more:
-                    break
+                    return real, pieces, after
                 if len(pieces) > SPARSE_LIMIT:
                     raise DamagedError(f"a sparse file has more than {SPARSE_LIMIT} pieces")
                 block = b"".join(self.tape.chunks(after, BLOCK))
@@ -421,56 +503,99 @@ class _Walker:
                 table, more = block[:504], block[504] == 1
         except ValueError:
             raise DamagedError("a sparse file has a map that is no numbers") from None
-        return real, _checked(pieces, real), after
 
     def pax_sparse(
-        self, records: list[tuple[bytes, bytes]], data: int, size: int
-    ) -> tuple[bytes, int, list[tuple[int, int]], int]:
-        """GNU's sparse files in pax headers, 0.0, 0.1 and 1.0.
-
-        Gives (name, size with holes, pieces, offset where the data starts).
-        """
-        last = dict(records)
-        real = _decimal(last.get(b"realsize", last.get(b"size", b"0")))
-        name = last.get(b"name", b"")
-        if last.get(b"major") == b"1":
-            numbers: list[int] = []
-            text, start, wanted = b"", data, 1
-            while len(numbers) < wanted:
-                if data - start >= size or wanted > 2 * SPARSE_LIMIT:
+        self, records: dict[bytes, bytes], version: int, data: int, size: int
+    ) -> tuple[list[tuple[int, int]], int]:
+        """GNU's sparse files in pax headers: (pieces, offset where the data starts); raises ValueError."""
+        flat: list[int] = []
+        if version == 0:
+            if text := records.get(_SPARSE + b"map"):
+                flat = [_whole(number) for number in text.split(b",")]
+        else:  # before the data: how many pieces, then two numbers for each, on lines of their own
+            end, wanted, rest = data + size, 1, b""
+            while len(flat) < wanted:
+                if data >= end or len(rest) > 20 or wanted > 2 * SPARSE_LIMIT:
                     raise DamagedError("a sparse file has a map that does not end")
-                text += b"".join(self.tape.chunks(data, BLOCK))
+                *lines, rest = (rest + b"".join(self.tape.chunks(data, BLOCK))).split(b"\n")
                 data += BLOCK
-                *lines, text = text.split(b"\n")
-                numbers.extend(map(_decimal, lines))
-                if numbers:
-                    wanted = 1 + 2 * numbers[0]
-            flat = numbers[1:wanted]
-        elif b"map" in last:
-            flat = [_decimal(part) for part in last[b"map"].split(b",") if part]
+                for line in lines:
+                    flat.append(_whole(line))
+                    if len(flat) == 1:
+                        wanted += 2 * flat[0]
+                    if len(flat) == wanted:
+                        break
+            del flat[0]
+        return list(zip(flat[::2], flat[1::2], strict=True)), data
+
+
+def _records(data: bytes) -> dict[bytes, bytes]:
+    """The records of a pax header: `LENGTH KEY=VALUE`, each closed by a newline; raises ValueError."""
+    records: dict[bytes, bytes] = {}
+    pieces: list[bytes] = []
+    at = 0
+    while at < len(data):
+        space = data.find(b" ", at, at + 8)
+        length = _whole(data[at:space]) if space > 0 else 0
+        key, equals, value = data[space + 1 : at + length].partition(b"=")
+        if not equals or not value.endswith(b"\n") or at + length > len(data):
+            if not data[at:].strip(b"\0"):
+                break
+            raise ValueError
+        at += length
+        if key in (b"GNU.sparse.offset", b"GNU.sparse.numbytes"):  # the form that repeats keys
+            pieces.append(value[:-1])
         else:
-            flat = [_decimal(value) for key, value in records if key in (b"offset", b"numbytes")]
-        return name, real, _checked(list(zip(flat[::2], flat[1::2], strict=False)), real), data
+            records[key] = value[:-1]
+    if pieces:
+        records[b"GNU.sparse.map"] = b",".join(pieces)
+    return records
 
 
-def _checked(pieces: list[tuple[int, int]], real: int) -> list[tuple[int, int]]:
-    """The pieces that hold data, if they rise and stay in the file."""
+def _sparse_version(records: dict[bytes, bytes]) -> int | None:
+    """Which of GNU's forms of a sparse file in pax headers: 0 (0.0 and 0.1), 1 (1.0), or None for no such."""
+    match records.get(b"GNU.sparse.major", b""), records.get(b"GNU.sparse.minor", b""):
+        case b"1", b"0":
+            return 1
+        case b"0", b"0" | b"1":
+            return 0
+        case b"", b"" if records.get(b"GNU.sparse.map"):
+            return 0
+    return None
+
+
+def _checked(pieces: list[tuple[int, int]], real: int, stored: int) -> list[tuple[int, int]]:
+    """The pieces that hold data, if they rise, stay in the file and come to the bytes that are stored."""
     end = 0
     for offset, length in pieces:
         if offset < end or length < 0 or offset + length > real:
             raise DamagedError("a sparse file has a map that does not fit its size")
         end = offset + length
+    if sum(length for _, length in pieces) != stored:
+        raise DamagedError("a sparse file has a map that does not fit its data")
     return [piece for piece in pieces if piece[1]]
 
 
-def _decimal(text: bytes) -> int:
+def _whole(text: bytes) -> int:
+    """Digits as a number; raises ValueError, also for more than 63 bits."""
     if not text.isdigit() or len(text) > 19:
         raise ValueError
-    return int(text)
+    return _bounded(int(text))
 
 
-def _seconds(text: bytes) -> float:
-    value = float(text)
-    if not math.isfinite(value):
+def _integer(records: dict[bytes, bytes], key: bytes, default: int) -> int:
+    text = records.get(key)
+    if not text:
+        return default
+    if not _INTEGER.fullmatch(text):
         raise ValueError
-    return value
+    return _bounded(int(text))
+
+
+def _decimal(records: dict[bytes, bytes], key: bytes, default: float) -> float:
+    text = records.get(key)
+    if not text:
+        return default
+    if not _DECIMAL.fullmatch(text):
+        raise ValueError
+    return float(text)
