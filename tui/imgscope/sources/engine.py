@@ -80,7 +80,7 @@ class EngineSource:
     def images(self, job: Job) -> Iterator[Sequence[Image]]:
         with _errors(self._where):
             listed = self._client.images(all=True)
-            containers = Counter(item.get("ImageID", "") for item in self._client.containers(all=True))
+            containers = Counter(_id(item.get("ImageID")) for item in self._client.containers(all=True))
         images = [self._listed(item, containers) for item in listed]
         yield list(images)
         # an untagged image that another names as its parent is a build step: followed, never shown
@@ -176,14 +176,15 @@ class EngineSource:
 
     # -- the engine's answers ---------------------------------------------------------------------
 
-    def _listed(self, item: dict[str, Any], containers: Counter[str]) -> Image:
+    def _listed(self, item: dict[str, Any], containers: Counter[str | None]) -> Image:
+        identifier = _id(item["Id"]) or ""
         return Image(
-            id=item["Id"],
+            id=identifier,
             references=tuple(_tags(item)),
             created=_moment(item.get("Created")),
-            parent=item.get("ParentId") or None,
+            parent=_id(item.get("ParentId")),
             size=item.get("Size"),
-            containers=containers[item["Id"]],
+            containers=containers[identifier],
         )
 
     def _inspected(self, image: Image) -> Image:
@@ -206,7 +207,7 @@ class EngineSource:
             layers.append(Layer(number, diff_id, size=size, history=step))
         return replace(
             image,
-            id=found["Id"],
+            id=_id(found["Id"]) or image.id,
             references=image.references or tuple(_tags(found)),
             platform=Platform(
                 found.get("Os") or "linux", found.get("Architecture") or "unknown", found.get("Variant") or ""
@@ -215,7 +216,7 @@ class EngineSource:
             layers=tuple(layers),
             history=history,
             config=found.get("Config") or {},
-            parent=found.get("Parent") or image.parent,
+            parent=_id(found.get("Parent")) or image.parent,
             # with containerd's image store "Size" counts compressed bytes; the steps never do
             size=sum(sizes) or found.get("Size", image.size),
         )
@@ -302,6 +303,11 @@ def _moment(seconds: object) -> str | None:
         return datetime.fromtimestamp(seconds, UTC).isoformat()
     except (ValueError, OverflowError, OSError):
         return None
+
+
+def _id(text: str | None) -> str | None:
+    """An id as Docker writes it everywhere, and Podman in some places: with `sha256:`."""
+    return f"sha256:{text}" if text and ":" not in text else text or None
 
 
 def _tags(item: dict[str, Any]) -> list[str]:
