@@ -50,9 +50,9 @@ class ImgscopeApp(App[None]):
         self.push_screen(HelpScreen())
 
 
-def run(reference: str, platform: str | None) -> int:
+def run(reference: str, platform: Platform | None) -> int:
     """Open the screen; gives the exit status: 2 and a sentence where the source cannot be opened."""
-    app = ImgscopeApp(reference, Platform.parse(platform) if platform else None)
+    app = ImgscopeApp(reference, platform)
     app.run()
     if app.failure:
         print(f"imgscope: {clean(app.failure)}", file=sys.stderr)

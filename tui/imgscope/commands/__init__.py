@@ -1,0 +1,54 @@
+"""The commands: each module adds its words to the parser and runs them, thin over the core.
+
+They are imported at every start, so what costs time (engines, screens) they import where they run.
+"""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from imgscope.images.model import Platform
+
+Run = Callable[[Namespace], int]  # gives the exit status
+
+
+class Add(Protocol):
+    """Adds a command: its name, a summary for the help, and what runs it."""
+
+    def __call__(self, name: str, summary: str, run: Run) -> ArgumentParser: ...
+
+
+def add_platform(command: ArgumentParser) -> None:
+    """The option `--platform`; `platform` reads it."""
+    command.add_argument(
+        "--platform",
+        metavar="OS/ARCH[/VARIANT]",
+        help="which image of a multi-platform index (default: the host's)",
+    )
+
+
+def platform(options: Namespace) -> Platform | None:
+    """The platform asked for, None for the host's; raises `UsageError`."""
+    if options.platform is None:
+        return None
+    from imgscope.images.model import Platform
+
+    return Platform.parse(options.platform)
+
+
+def print_json(value: object) -> None:
+    """The answer as JSON, on stdout."""
+    import json
+
+    json.dump(value, sys.stdout, indent=2)
+    print()
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """The answer as text, on stdout."""
+    for line in lines:
+        print(line)

@@ -1,0 +1,83 @@
+"""Looking: view (the screen), demo, analyze, tree."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+
+from imgscope.commands import Add, add_platform, platform, print_json, print_lines
+
+
+def register(add: Add) -> None:
+    """Add the commands to the parser."""
+    view = add("view", "open the images in the terminal; what `imgscope [REF]` does", _view)
+    view.add_argument("reference", nargs="?", default="", metavar="REF")
+    add_platform(view)
+    analyze = add("analyze", "print the layers of an image and its wasted bytes", _analyze)
+    analyze.add_argument("reference", metavar="REF")
+    analyze.add_argument("--json", action="store_true", help="as JSON, all wasted paths, in bytes")
+    add_platform(analyze)
+    tree = add("tree", "print the parent/child tree of the images", _tree)
+    tree.add_argument("reference", nargs="?", default="", metavar="SOURCE", help="default: the engine")
+    tree.add_argument("--json", action="store_true", help="as JSON")
+    demo = add("demo", "open the demo images: no engine and no network needed", _demo)
+    demo.add_argument("name", nargs="?", default="", metavar="NAME", help="a demo image to open, as bigfile")
+
+
+def _view(options: Namespace) -> int:
+    wanted = platform(options)
+    # Textual draws on stderr
+    if not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
+        print(
+            "imgscope: the screen needs a terminal; in scripts use imgscope analyze REF or imgscope tree.",
+            file=sys.stderr,
+        )
+        return 2
+    from imgscope.ui.app import run
+
+    return run(options.reference, wanted)
+
+
+def _demo(options: Namespace) -> int:
+    return _view(Namespace(reference=f"demo:{options.name}", platform=None))
+
+
+def _analyze(options: Namespace) -> int:
+    from imgscope.analysis import analyze
+    from imgscope.report import analysis_json, analysis_text
+    from imgscope.sources import open_source, parse_target
+
+    wanted = platform(options)
+    target = parse_target(options.reference)
+    source = open_source(target)
+    try:
+        analysis = analyze(source, source.find(target.name, wanted))
+    finally:
+        source.close()
+    if options.json:
+        print_json(analysis_json(analysis, options.reference, source.label))
+    else:
+        print_lines(analysis_text(analysis, options.reference, source.label))
+    return 0
+
+
+def _tree(options: Namespace) -> int:
+    from imgscope.analysis import analyze
+    from imgscope.images.ancestry import build
+    from imgscope.job import Job
+    from imgscope.report import forest_json, forest_text
+    from imgscope.sources import open_source, parse_target
+
+    source = open_source(parse_target(options.reference))
+    try:
+        *_, images = source.images(Job())
+        if source.cheap:  # archives tell no sizes before their layers are read
+            images = [analyze(source, image).sized_image for image in images]
+        forest = build(images)
+    finally:
+        source.close()
+    if options.json:
+        print_json(forest_json(forest))
+    else:
+        print_lines(forest_text(forest))
+    return 0
