@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from imgscope.images.model import History, Image, Layer, Platform
 
 DOCUMENT_LIMIT = 4 << 20  # bytes; what registries take for a manifest, and enough for any config
 NESTING_LIMIT = 8  # indexes in indexes
+MANIFEST_LIMIT = 10_000  # manifests and indexes of one archive
 
 ReadBlob = Callable[[str], bytes]  # name in the archive → bytes; raises NotFoundError
 
@@ -25,6 +27,8 @@ _INDEXES = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
+_DIGEST = re.compile("[a-z0-9]+:[0-9a-zA-Z]{32,}")
+_WORD = re.compile("[A-Za-z0-9._-]{1,64}")
 _CONFIGS = ("application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json")
 
 
@@ -106,17 +110,18 @@ def read_archive(names: frozenset[str], read: ReadBlob, where: str) -> Found:
     Newer engines save both forms in one archive: manifest.json has the names, index.json the rest.
     Raises `FormatError` where it is neither.
     """
-    found: list[Image] = []
+    images: list[Image] = []
     others: list[str] = []
+    broken: list[FormatError] = []
     if "manifest.json" in names:
-        found += _docker_images(read, where)
+        _docker_images(read, where, images, broken)
     if "index.json" in names:
-        layout = _oci_images(read, where)
-        known = {image.id for image in found}
-        by_id = {image.id: image for image in layout.images}
-        found = [_merge(image, by_id.get(image.id)) for image in found]
-        found += [image for image in layout.images if image.id not in known]
-        others += layout.others
+        layout: list[Image] = []
+        _oci_images(read, where, layout, others, broken)
+        by_id = {image.id: image for image in layout}
+        known = {image.id for image in images}
+        images = [_merge(image, by_id.get(image.id)) for image in images]
+        images += [image for image in layout if image.id not in known]
     elif "manifest.json" not in names:
         if "repositories" in names:
             raise FormatError(
@@ -126,7 +131,10 @@ def read_archive(names: frozenset[str], read: ReadBlob, where: str) -> Found:
             f"{where} holds no image: there is neither manifest.json nor index.json in it; "
             "give an archive of `docker save`, an OCI archive or an OCI layout."
         )
-    return Found(tuple(_unite(found)), tuple(others))
+    if broken and not images:
+        raise broken[0]
+    others += [str(error).rstrip(".") for error in broken]
+    return Found(tuple(_unite(images)), tuple(others))
 
 
 def _merge(image: Image, layout: Image | None) -> Image:
@@ -152,45 +160,53 @@ def _unite(images: Sequence[Image]) -> list[Image]:
     return list(by_id.values())
 
 
-def _docker_images(read: ReadBlob, where: str) -> Iterator[Image]:
+def _docker_images(read: ReadBlob, where: str, images: list[Image], broken: list[FormatError]) -> None:
     what = f"manifest.json of {where}"
     items = _json(read("manifest.json"), what)
     if not isinstance(items, list):
         raise FormatError(f"{what} is no list of images.")
     for item in items:
-        if not isinstance(item, dict):
-            raise FormatError(f"{what} has an item that is no object.")
-        item = {key.lower(): value for key, value in item.items()}  # jib writes lower case
-        config = _text(item, "config")
-        blobs = [
-            Layer(0, "", blob=_name(name)) for name in _list(item, "layers", what) if isinstance(name, str)
-        ]
-        tags = [tag for tag in _list(item, "repotags", what) if isinstance(tag, str)]
-        hexadecimal = config.rpartition("/")[2].removesuffix(".json").removeprefix("sha256:")
-        identifier = f"sha256:{hexadecimal}" if len(hexadecimal) == 64 else ""
         try:
-            data = read(_name(config))
-        except NotFoundError:
-            raise FormatError(f"{where} has no config {config!r}, which its manifest.json names.") from None
-        yield image_from_config(
-            data,
-            identifier=identifier,
-            references=tags,
-            blobs=blobs,
-            parent=_text(item, "parent"),
-            what=f"the config {config!r} of {where}",
-        )
+            images.append(_docker_image(item, what, where, read))
+        except FormatError as error:
+            broken.append(error)
 
 
-def _oci_images(read: ReadBlob, where: str) -> Found:
-    images: list[Image] = []
-    others: list[str] = []
-    seen: set[str] = set()
+def _docker_image(item: object, what: str, where: str, read: ReadBlob) -> Image:
+    if not isinstance(item, dict):
+        raise FormatError(f"{what} has an item that is no object.")
+    item = {key.lower(): value for key, value in item.items()}  # jib writes lower case
+    config = _text(item, "config")
+    layers = _list(item, "layers", what)
+    tags = [tag for tag in _list(item, "repotags", what) if isinstance(tag, str)]
+    hexadecimal = config.rpartition("/")[2].removesuffix(".json").removeprefix("sha256:")
+    try:
+        data = read(_name(config))
+    except NotFoundError:
+        raise FormatError(f"{tags[0] if tags else what}: its config {config!r} is not in {where}.") from None
+    return image_from_config(
+        data,
+        identifier=f"sha256:{hexadecimal}" if re.fullmatch("[0-9a-f]{64}", hexadecimal) else "",
+        references=tags,
+        blobs=[Layer(0, "", blob=_name(name) if isinstance(name, str) else "") for name in layers],
+        parent=_text(item, "parent"),
+        what=f"the config {config!r} of {where}",
+    )
+
+
+def _oci_images(
+    read: ReadBlob, where: str, images: list[Image], others: list[str], broken: list[FormatError]
+) -> None:
+    seen: set[tuple[str, str]] = set()
 
     def walk(document: Mapping[str, Any], what: str, reference: str, depth: int) -> None:
         for item in _list(document, "manifests", what):
-            if isinstance(item, dict):
+            if not isinstance(item, dict):
+                continue
+            try:
                 descend(item, reference or _reference(item), depth)
+            except FormatError as error:
+                broken.append(error)
 
     def descend(descriptor: Mapping[str, Any], reference: str, depth: int) -> None:
         annotations = descriptor.get("annotations")
@@ -198,14 +214,16 @@ def _oci_images(read: ReadBlob, where: str) -> Found:
         digest = _text(descriptor, "digest")
         if annotations.get("vnd.docker.reference.type") == "attestation-manifest":
             return  # it tells of another manifest; it is no platform of the image
+        if (digest, reference) in seen or len(seen) > MANIFEST_LIMIT:
+            return
+        if len(seen) == MANIFEST_LIMIT:
+            broken.append(LimitError(f"{where} has more than {MANIFEST_LIMIT} manifests; no more were read."))
+        seen.add((digest, reference))
         what = f"manifest {digest} of {where}"
         name = blob_name(digest)
         if name is None:
-            others.append(f"a descriptor with the digest {digest!r}, which is none")
+            others.append(f"{reference or 'a manifest'}: its digest {digest!r} is none")
             return
-        if (key := f"{digest} {reference}") in seen:
-            return
-        seen.add(key)
         try:
             data = read(name)
         except NotFoundError:
@@ -225,7 +243,6 @@ def _oci_images(read: ReadBlob, where: str) -> Found:
             images.append(replace(image, problems=problems + image.problems))
 
     walk(parse(read("index.json"), f"index.json of {where}"), f"index.json of {where}", "", 0)
-    return Found(tuple(images), tuple(others))
 
 
 def _oci_image(
@@ -246,7 +263,7 @@ def _oci_image(
     try:
         data = read(name or config_digest)
     except NotFoundError:
-        return f"{reference or digest}: its config {config_digest} is not in the archive"
+        return f"{reference or digest}: its config {config_digest or '(unnamed)'} is not in the archive"
     blobs = []
     for item in _list(document, "layers", what):
         if not isinstance(item, dict):
@@ -289,10 +306,7 @@ def check(data: bytes, digest: str, what: str) -> tuple[str, ...]:
 
 def blob_name(digest: str) -> str | None:
     """Where an OCI layout keeps a digest, or None where the text is no digest."""
-    algorithm, _, encoded = digest.partition(":")
-    if not (algorithm.isalnum() and encoded.isalnum() and encoded.isascii() and len(encoded) >= 32):
-        return None
-    return f"blobs/{algorithm}/{encoded}"
+    return "blobs/" + digest.replace(":", "/") if _DIGEST.fullmatch(digest) else None
 
 
 def _reference(descriptor: Mapping[str, Any]) -> str:
@@ -315,9 +329,13 @@ def _history(item: Mapping[str, Any]) -> History:
 
 
 def _platform(config: Mapping[str, Any]) -> Platform:
-    return Platform(
-        _text(config, "os") or "linux", _text(config, "architecture") or "unknown", _text(config, "variant")
-    )
+    """The platform as configs and descriptors tell it; words that are none are not passed on."""
+
+    def word(key: str, default: str) -> str:
+        text = _text(config, key)
+        return text if _WORD.fullmatch(text) else "unknown" if text else default
+
+    return Platform(word("os", "linux"), word("architecture", "unknown"), word("variant", ""))
 
 
 def _name(name: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +13,18 @@ from imgscope.job import Job
 from imgscope.sources.base import Source
 
 TRANSPORTS = ("docker-daemon", "docker-archive", "oci-archive", "oci", "demo")
+# What only looks like a name: `docker:24` and `dir:1` may be images of the engine.
+_UNREAD = re.compile("docker://|containers-storage:|(dir|ostree|sif|tarball):[./~]")
+_MARKED = re.compile(r"\.{0,2}/|~|\.{1,2}$")  # no image has such a name
 _ARCHIVE_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".tar.bz2", ".oci")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A reference taken apart: where to look, and for which image (None: all, or the only one)."""
+    """A reference taken apart: where to look, and for which image (None: all, or the only one).
+
+    `transport` is one of `TRANSPORTS`, or `path` for a path whose content decides.
+    """
 
     transport: str
     path: Path | None = None
@@ -34,20 +42,20 @@ def parse_target(text: str) -> Target:
         if transport in ("docker-daemon", "demo"):
             return Target(transport, name=rest or None)
         return _split_path(transport, rest)
-    if colon and transport in ("docker", "containers-storage", "dir", "ostree", "sif", "tarball"):
+    if _UNREAD.match(text):
         readable = ", ".join(f"{name}:" for name in TRANSPORTS)
         raise UsageError(f"imgscope does not read {transport}: references; it reads {readable} and paths.")
-    if text:
-        looks_like_path = text.startswith(("/", "./", "../", "~/")) or text.endswith(_ARCHIVE_ENDINGS)
-        path = Path(text).expanduser()
-        if looks_like_path and not path.exists():
-            try:
-                return _split_path("archive", text)
-            except NotFoundError:
-                if text.startswith(("/", "./", "../", "~/")):
-                    raise
-        elif path.exists() and (looks_like_path or _holds_images(path)):
-            return Target("archive", path)
+    if _MARKED.match(text) or text.endswith(_ARCHIVE_ENDINGS):
+        return _split_path("path", text)
+    if text and os.path.exists(text):
+        path = Path(text)
+        if _holds_images(path) or (path.is_file() and not _may_be_name(text)):
+            return Target("path", path)
+    if colon:
+        with suppress(NotFoundError):
+            target = _split_path("path", text)
+            if str(target.path).endswith(_ARCHIVE_ENDINGS):
+                return target
     return Target("docker-daemon", name=text or None)
 
 
@@ -57,25 +65,37 @@ def _split_path(transport: str, rest: str) -> Target:
         raise UsageError(f"{transport}: wants a path, as in {transport}:PATH[:NAME].")
     end = len(rest)
     while end > 0:
-        path = Path(rest[:end]).expanduser()
-        if path.exists():
-            return Target(transport, path, rest[end + 1 :] or None)
+        path = os.path.expanduser(rest[:end])
+        if os.path.lexists(path):
+            return Target(transport, Path(path), rest[end + 1 :] or None)
         end = rest.rfind(":", 0, end)
     raise NotFoundError(f"There is no file or folder {rest.partition(':')[0]}; check the path.")
 
 
 def _holds_images(path: Path) -> bool:
     """Whether a path that may also be an image's name is an archive or a layout, by its content."""
-    from imgscope.layers.stream import compression
+    from imgscope.layers.stream import BLOCK, compression
+    from imgscope.layers.tar import is_header
 
-    if path.is_dir():
-        return (path / "index.json").is_file() or (path / "manifest.json").is_file()
     try:
+        if path.is_dir():
+            return (path / "index.json").is_file() or (path / "manifest.json").is_file()
+        if not path.is_file():
+            return False
         with path.open("rb") as file:
-            head = file.read(512)
+            head = file.read(BLOCK)
     except OSError:
         return False
-    return bool(compression(head)) or head[257:262] == b"ustar"
+    return bool(compression(head)) or is_header(head)
+
+
+def _may_be_name(text: str) -> bool:
+    from imgscope.images.reference import Reference, is_id
+
+    try:
+        return is_id(text) or bool(Reference.parse(text))
+    except UsageError:
+        return False
 
 
 def open_source(target: Target, job: Job | None = None) -> Source:
@@ -97,4 +117,4 @@ def open_source(target: Target, job: Job | None = None) -> Source:
                 raise FormatError(f"{target.path} is no folder; for a file write oci-archive:{target.path}.")
             if target.transport.endswith("-archive") and target.path.is_dir():
                 raise FormatError(f"{target.path} is a folder; write oci:{target.path}.")
-            return ArchiveSource(target.path, f"{target.transport}:{os.fspath(target.path)}", job)
+            return ArchiveSource(target.path, job=job)

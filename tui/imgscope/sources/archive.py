@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from imgscope.errors import FormatError, NotFoundError
 from imgscope.images.manifest import Found, read_archive
-from imgscope.images.model import Image, Layer, Platform, short_id
+from imgscope.images.model import Image, Layer, Platform
 from imgscope.images.reference import same
 from imgscope.job import Job
 from imgscope.layers.index import LayerIndex, Problem
 from imgscope.sources.blobs import Blobs, open_blobs
+
+_INDEX = re.compile("@[0-9]{1,6}")
+_LISTED = 20  # names in a sentence
 
 
 class ArchiveSource:
@@ -21,18 +25,24 @@ class ArchiveSource:
     cheap = True
 
     def __init__(self, path: Path, label: str | None = None, job: Job | None = None) -> None:
-        self.label = label or str(path)
         self._blobs: Blobs = open_blobs(path, job or Job())
+        self.label = label or f"{_transport(path, self._blobs.names)}:{path}"
+        self._plain: set[str] = set()  # layers that turned out to be stored unpacked
         try:
-            self.found: Found = read_archive(self._blobs.names, self._blobs.read, str(path))
-        except FormatError as error:
-            self.close()
-            if self._blobs.problems:
-                raise FormatError(f"{path} is damaged: {self._blobs.problems[0]}.") from None
-            raise error
+            self.found: Found = self._read(path)
         except BaseException:
             self.close()
             raise
+
+    def _read(self, path: Path) -> Found:
+        try:
+            found = read_archive(self._blobs.names, self._blobs.read, str(path))
+            if found.images or not self._blobs.problems:
+                return found
+        except FormatError:
+            if not self._blobs.problems:
+                raise
+        raise FormatError(f"{path} is damaged: {self._blobs.problems[0]}.")
 
     def images(self, job: Job) -> Iterator[Sequence[Image]]:
         yield list(self.found.images)
@@ -50,10 +60,16 @@ class ArchiveSource:
         for name, index in self._blobs.layers(names, job):
             for number in numbers[name]:
                 verify(index, image.layers[number - 1])
+                if index.digest is None:
+                    self._plain.add(name)
                 yield number, index
 
     def detail(self, image: Image) -> Image:
-        return image
+        layers = (  # manifests tell the size of a blob, and skopeo calls a plain one compressed
+            replace(layer, compressed_size=None) if layer.blob in self._plain else layer
+            for layer in image.layers
+        )
+        return replace(image, layers=tuple(layers))
 
     def contents(
         self, image: Image, layer: int, extents: Sequence[tuple[int, int]], job: Job
@@ -62,6 +78,13 @@ class ArchiveSource:
 
     def close(self) -> None:
         self._blobs.close()
+
+
+def _transport(path: Path, names: frozenset[str]) -> str:
+    """What containers-transports(5) calls an archive or a folder."""
+    if path.is_dir():
+        return "oci"
+    return "docker-archive" if "manifest.json" in names else "oci-archive"
 
 
 def verify(index: LayerIndex, layer: Layer) -> None:
@@ -77,41 +100,59 @@ def verify(index: LayerIndex, layer: Layer) -> None:
 def choose(
     found: Found, reference: str | None, platform: Platform | None, where: str, problems: Sequence[str] = ()
 ) -> Image:
-    """The image that a reference, an id or its beginning names; the platform decides among several.
+    """The image that a name, a tag, an id or its beginning, or @N (from 0) names; else the first.
 
-    Raises `NotFoundError` with a sentence that lists what is there.
+    Among several of that name the platform decides. Raises `NotFoundError` with a sentence that
+    lists what is there.
     """
     images = [replace(image, problems=image.problems + tuple(problems)) for image in found.images]
     if not images:
-        reason = found.others[0] if found.others else "it is empty"
-        raise NotFoundError(f"There is no image in {where}: {reason}.")
-    named = images
+        raise NotFoundError(f"There is no image in {where}: {_listed(found.others) or 'it is empty'}.")
     if reference:
-        named = [image for image in images if any(same(reference, name) for name in image.references)]
-        named = named or [image for image in images if _is_id(reference, image)]
-        named = named or [
-            image for image in images if any(_tag(name) == reference for name in image.references)
-        ]
+        named = _named(images, reference)
         if not named:
-            there = ", ".join(sorted({image.name for image in images}))
-            raise NotFoundError(f"There is no image {reference!r} in {where}; it holds {there}.")
-    elif len({image.references for image in images}) > 1 and platform is None:
-        return images[0]
+            why = [other for other in found.others if other.startswith(f"{reference}: ")]
+            there = _listed(
+                dict.fromkeys(name for image in images for name in image.references or [image.name])
+            )
+            raise NotFoundError(
+                f"There is no image {reference!r} in {where}; {_listed(why) or f'it holds {there}'}."
+            )
+    else:
+        named = (
+            images if platform else [image for image in images if image.references == images[0].references]
+        )
     wanted = platform or Platform.host()
     for image in named:
         if image.platform == wanted:
             return image
     for image in named:
-        if not wanted.variant and (image.platform.os, image.platform.architecture) == (
-            wanted.os,
-            wanted.architecture,
-        ):
+        if not wanted.variant and replace(image.platform, variant="") == wanted:
             return image
     if platform is None and len(named) == 1:
         return named[0]
-    there = ", ".join(sorted({str(image.platform) for image in named}))
+    there = _listed(sorted({str(image.platform) for image in named}))
     hint = "" if platform else "; choose one with --platform"
     raise NotFoundError(f"{reference or where} is not there for {wanted}, only for {there}{hint}.")
+
+
+def _named(images: Sequence[Image], reference: str) -> list[Image]:
+    """The images that a reference may mean, by the most exact reading that means any."""
+    if _INDEX.fullmatch(reference):  # the source index of containers-transports(5)
+        return list(images[int(reference[1:]) :][:1])
+    readings: tuple[Callable[[Image], bool], ...] = (
+        lambda image: any(same(reference, name) for name in image.references),
+        lambda image: _is_id(reference, image),
+        lambda image: any(_tag(name) == reference for name in image.references),
+    )
+    return next((named for reading in readings if (named := list(filter(reading, images)))), [])
+
+
+def _listed(texts: Iterable[str]) -> str:
+    """The texts, and how many more there are where they are many."""
+    texts = list(texts)
+    more = f" and {len(texts) - _LISTED} more" if len(texts) > _LISTED else ""
+    return ", ".join(texts[:_LISTED]) + more
 
 
 def _is_id(reference: str, image: Image) -> bool:
@@ -123,5 +164,4 @@ def _is_id(reference: str, image: Image) -> bool:
 
 def _tag(name: str) -> str:
     """The tag of a name, for archives that keep whole names where the person gave a tag only."""
-    last = name.rpartition("/")[2]
-    return last.partition(":")[2] or short_id(last)
+    return name.rpartition("/")[2].partition(":")[2]

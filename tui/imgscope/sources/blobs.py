@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import stat
+from collections.abc import Container, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -12,8 +14,21 @@ from imgscope.errors import DamagedError, FormatError, LimitError, NotFoundError
 from imgscope.images.manifest import DOCUMENT_LIMIT
 from imgscope.job import Job
 from imgscope.layers.index import Kind, LayerIndex, Problem
-from imgscope.layers.stream import FileTape, StreamTape, Tape, compression, hashed, inflate, read_chunks
-from imgscope.layers.tar import index_tar, walk_tar
+from imgscope.layers.stream import (
+    BLOCK,
+    FileTape,
+    StreamTape,
+    Tape,
+    compression,
+    hashed,
+    inflate,
+    peek,
+    read_at,
+    read_chunks,
+)
+from imgscope.layers.tar import index_tar, is_header, walk_tar
+
+KEPT_LIMIT = 64 << 20  # bytes of all documents that are kept of one stream
 
 Extents = Sequence[tuple[int, int]]
 Pieces = Iterator[tuple[int, Iterable[bytes]]]
@@ -47,7 +62,8 @@ class Blobs(Protocol):
 def index_blob(chunks: Iterable[bytes], *, digest: bool) -> LayerIndex:
     """Index a layer from its bytes as stored, compressed or not, checking nothing, hashing all.
 
-    The index tells the blob's digest and the diff ID that its content really has.
+    The index tells the blob's digest and the diff ID that its content really has. Damage is among
+    its problems, never raised.
     """
     stored, unpacked = hashlib.sha256(), hashlib.sha256()
     size = 0
@@ -62,8 +78,12 @@ def index_blob(chunks: Iterable[bytes], *, digest: bool) -> LayerIndex:
 
     source = hashed(count(chunks), stored)
     index = index_tar(StreamTape(hashed(inflate(source), unpacked)), digest=digest)
-    for _ in source:  # whatever follows the end of the stream belongs to the blob
-        pass
+    try:
+        for _ in source:  # whatever follows the end of the stream belongs to the blob
+            pass
+    except DamagedError as error:
+        if not index.problems:
+            index.problems.append(Problem(str(error)))
     index.digest = "sha256:" + stored.hexdigest()
     index.diff_id = "sha256:" + unpacked.hexdigest()
     index.compressed_size = size if compression(head) else None
@@ -72,8 +92,12 @@ def index_blob(chunks: Iterable[bytes], *, digest: bool) -> LayerIndex:
 
 def missing(name: str) -> LayerIndex:
     """The index of a layer whose data is not there."""
+    return _nothing(f"the layer's data ({name or 'unnamed'}) is not in the archive")
+
+
+def _nothing(message: str) -> LayerIndex:
     index = LayerIndex()
-    index.problems.append(Problem(f"the layer's data ({name or 'unnamed'}) is not in the archive"))
+    index.problems.append(Problem(message))
     return index
 
 
@@ -91,7 +115,7 @@ class _Range:
 
     @property
     def packed(self) -> bool:
-        return bool(compression(os.pread(self.fd, min(8, self.length), self.start)))
+        return bool(compression(read_at(self.fd, min(8, self.length), self.start)))
 
     def chunks(self, job: Job) -> Iterator[bytes]:
         return read_chunks(self.fd, self.start, self.length, job)
@@ -99,7 +123,7 @@ class _Range:
     def read(self, what: str) -> bytes:
         if self.length > DOCUMENT_LIMIT:
             raise LimitError(f"{what} has {self.length} bytes; the limit is {DOCUMENT_LIMIT}.")
-        return os.pread(self.fd, self.length, self.start)
+        return b"".join(read_chunks(self.fd, self.start, self.length))
 
     def index(self, job: Job) -> LayerIndex:
         if self.packed:
@@ -120,27 +144,38 @@ class _Seekable:
 
     problems: tuple[str, ...] = ()
 
-    def _range(self, name: str) -> _Range | None:
+    def _open(self, name: str) -> AbstractContextManager[_Range]:
+        """The blob, open; raises `NotFoundError`, or `FormatError` where it cannot be read."""
         raise NotImplementedError
 
     def read(self, name: str) -> bytes:
-        if (found := self._range(name)) is None:
-            raise NotFoundError(f"There is no {name!r} in the archive.")
-        return found.read(name)
+        with self._open(name) as found:
+            return found.read(name)
 
     def layers(self, names: Sequence[str], job: Job) -> Iterator[tuple[str, LayerIndex]]:
         for name in names:
-            found = self._range(name)
-            yield name, missing(name) if found is None else found.index(job)
+            try:
+                with self._open(name) as found:
+                    index = found.index(job)
+            except NotFoundError:
+                index = missing(name)
+            except FormatError as error:
+                index = _nothing(f"the layer's data: {error}".rstrip("."))
+            yield name, index
 
     def contents(self, name: str, extents: Extents, job: Job) -> Pieces:
-        if (found := self._range(name)) is None:
-            raise NotFoundError(f"There is no {name!r} in the archive.")
-        return found.contents(extents, job)
+        with self._open(name) as found:
+            yield from found.contents(extents, job)
 
     def weight(self, names: Sequence[str]) -> int | None:
-        ranges = (self._range(name) for name in names)
-        return sum(found.length for found in ranges if found is not None)
+        total = 0
+        for name in names:
+            try:
+                with self._open(name) as found:
+                    total += found.length
+            except (NotFoundError, FormatError):
+                pass
+        return total
 
 
 class FolderBlobs(_Seekable):
@@ -148,27 +183,34 @@ class FolderBlobs(_Seekable):
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
-        self._open: dict[str, _Range] = {}
         self.names = frozenset(
             name for name in ("index.json", "manifest.json", "repositories") if self._path(name)
         )
 
     def _path(self, name: str) -> Path | None:
-        path = (self._folder / name).resolve()
+        try:
+            path = Path(os.path.realpath(self._folder / name))
+        except ValueError:  # a zero byte, or characters that no file name has
+            return None
         # a link may lead elsewhere in the folder, never out of it
         return path if path.is_relative_to(self._folder) and path.is_file() else None
 
-    def _range(self, name: str) -> _Range | None:
-        found = self._open.get(name)
-        if found is None and (path := self._path(name)) is not None:
+    @contextmanager
+    def _open(self, name: str) -> Iterator[_Range]:
+        try:
+            path = self._path(name)
+            if path is None:
+                raise NotFoundError(f"There is no {name!r} in {self._folder}.")
             fd = os.open(path, os.O_RDONLY)
-            found = self._open[name] = _Range(fd, 0, os.fstat(fd).st_size)
-        return found
+        except OSError as error:
+            raise FormatError(f"{name} cannot be read: {error.strerror or error}.") from None
+        try:
+            yield _Range(fd, 0, os.fstat(fd).st_size)
+        finally:
+            os.close(fd)
 
     def close(self) -> None:
-        for found in self._open.values():
-            os.close(found.fd)
-        self._open.clear()
+        """Nothing is kept open."""
 
 
 class TarBlobs(_Seekable):
@@ -176,24 +218,31 @@ class TarBlobs(_Seekable):
 
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_RDONLY)
-        self._length = os.fstat(self._fd).st_size
-        outer = index_tar(FileTape(self._fd, 0, self._length))
+        outer = index_tar(FileTape(self._fd, 0, os.fstat(self._fd).st_size))
         self._members = _Members(outer)
         self.names = self._members.names
-        self.problems = tuple(f"{problem.message} (at byte {problem.offset})" for problem in outer.problems)
+        self.problems = _in_words(outer)
 
-    def _range(self, name: str) -> _Range | None:
+    @contextmanager
+    def _open(self, name: str) -> Iterator[_Range]:
         member = self._members.find(name)
         if member is None:
-            return None
-        start, length = member
-        return _Range(self._fd, start, length)
+            raise NotFoundError(f"There is no {name!r} in the archive.")
+        yield _Range(self._fd, *member)
 
     def layers(self, names: Sequence[str], job: Job) -> Iterator[tuple[str, LayerIndex]]:
         return super().layers(sorted(names, key=lambda name: self._members.find(name) or (0, 0)), job)
 
     def close(self) -> None:
         os.close(self._fd)
+
+
+def _in_words(outer: LayerIndex) -> tuple[str, ...]:
+    """What is wrong with an archive as such."""
+    return tuple(
+        f"{problem.message.replace('the layer', 'the archive')} (at byte {problem.offset} of the archive)"
+        for problem in outer.problems
+    )
 
 
 class _Members:
@@ -205,14 +254,12 @@ class _Members:
         for number in range(len(outer)):
             kind = outer.kinds[number]
             name = os.fsdecode(outer.path(number))
-            if kind == Kind.FILE:
+            if kind == Kind.FILE and number not in outer.sparse:
                 self._files[name] = (outer.offsets[number], outer.sizes[number])
             elif kind == Kind.SYMLINK:
                 # old engines store a layer once: `../<id>/layer.tar` elsewhere
-                target = os.path.normpath(
-                    os.path.join(os.path.dirname(name), os.fsdecode(outer.links.get(number, b"")))
-                )
-                self._links[name] = target
+                target = os.fsdecode(outer.links.get(number, b""))
+                self._links[name] = os.path.normpath(os.path.join(os.path.dirname(name), target)).lstrip("/")
             elif kind == Kind.HARDLINK:
                 self._links[name] = os.fsdecode(outer.links.get(number, b""))
         self.names = frozenset(self._files) | frozenset(self._links)
@@ -242,19 +289,28 @@ class StreamedBlobs:
         self.members = _Members(LayerIndex())
         self.outer = LayerIndex()
 
-    def run(self, chunks: Iterable[bytes], job: Job, *, layers: bool) -> Iterator[tuple[str, LayerIndex]]:
-        """Read all of the stream; gives the layers as they end, as (name, index)."""
+    def run(
+        self, chunks: Iterable[bytes], job: Job, *, layers: bool, only: Container[str] | None = None
+    ) -> Iterator[tuple[str, LayerIndex]]:
+        """Read all of the stream; gives the layers as they end, as (name, index).
+
+        `only` are the names of the layers, where they are known.
+        """
         self.outer = outer = LayerIndex()
+        kept = 0
         for number, content in walk_tar(StreamTape(chunks), outer, job):
             name = os.fsdecode(outer.path(number))
-            head = next(content, b"")
-            content = _rejoin(head, content)
-            if head.lstrip()[:1] in (b"{", b"["):
-                if outer.sizes[number] <= DOCUMENT_LIMIT:
+            head, content = peek(content, BLOCK)
+            # a layer may begin with a file called {…} or […]: its header tells
+            like_layer = bool(compression(head)) or is_header(head)
+            if layers and (like_layer if only is None else name in only):
+                index = self.indexes[name] = index_blob(content, digest=True)
+                yield name, index
+            elif head.lstrip()[:1] in (b"{", b"[") and not like_layer:
+                size = outer.sizes[number]
+                if size <= DOCUMENT_LIMIT and kept + size <= KEPT_LIMIT:
+                    kept += size
                     self.documents[name] = b"".join(content)
-            elif layers and _like_layer(head):
-                self.indexes[name] = index_blob(content, digest=True)
-                yield name, self.indexes[name]
         self.members = _Members(outer)
 
     @property
@@ -263,38 +319,37 @@ class StreamedBlobs:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        return tuple(f"{problem.message} (at byte {problem.offset})" for problem in self.outer.problems)
+        return _in_words(self.outer)
 
     def read(self, name: str) -> bytes:
+        """One document; raises `NotFoundError`."""
         data = self.documents.get(self.members.resolve(name))
         if data is None:
             raise NotFoundError(f"There is no document {name!r} in the archive.")
         return data
 
 
-def _rejoin(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield head
-    yield from rest
-
-
-def _like_layer(head: bytes) -> bool:
-    """A compressed stream, a tar header, or the zeros of an empty tar."""
-    return (
-        bool(compression(head))
-        or head[257:262] == b"ustar"
-        or (len(head) >= 512 and not head[:512].strip(b"\0"))
-    )
-
-
-class PackedBlobs(StreamedBlobs):
+class PackedBlobs:
     """A compressed archive on disk: read as a stream, again each time that layers are asked for."""
 
     def __init__(self, path: Path, job: Job) -> None:
-        super().__init__()
         self._fd = os.open(path, os.O_RDONLY)
         self._length = os.fstat(self._fd).st_size
-        for _ in self.run(self._chunks(job), job, layers=False):
-            pass
+        documents = StreamedBlobs()
+        try:
+            job.total = job.done + self._length
+            for _ in documents.run(self._chunks(job), job, layers=False):
+                pass
+            if documents.outer.problems and not len(documents.outer):
+                message = documents.outer.problems[0].message
+                raise FormatError(f"{path} is no image: what is compressed in it is no tar ({message}).")
+        except BaseException:
+            self.close()
+            raise
+        self.names = documents.names
+        self.problems = documents.problems
+        self.read = documents.read
+        self._members = documents.members
 
     def _chunks(self, job: Job) -> Iterator[bytes]:
         return inflate(read_chunks(self._fd, 0, self._length, job))
@@ -302,16 +357,18 @@ class PackedBlobs(StreamedBlobs):
     def layers(self, names: Sequence[str], job: Job) -> Iterator[tuple[str, LayerIndex]]:
         wanted: dict[str, list[str]] = {}
         for name in names:
-            wanted.setdefault(self.members.resolve(name), []).append(name)
-        for found, index in self.run(self._chunks(job), job, layers=True):
+            wanted.setdefault(self._members.resolve(name), []).append(name)
+        for found, index in StreamedBlobs().run(self._chunks(job), job, layers=True, only=frozenset(wanted)):
             for name in wanted.pop(found, ()):
                 yield name, index
+            if not wanted:
+                return
         for left in wanted.values():
             for name in left:
                 yield name, missing(name)
 
     def contents(self, name: str, extents: Extents, job: Job) -> Pieces:
-        found = self.members.find(name)
+        found = self._members.find(name)
         if found is None:
             raise NotFoundError(f"There is no {name!r} in the archive.")
         blob = StreamTape(self._chunks(job)).chunks(*found)
@@ -327,16 +384,20 @@ class PackedBlobs(StreamedBlobs):
 def open_blobs(path: Path, job: Job) -> Blobs:
     """Open a folder or an archive by what it contains; raises `NotFoundError` or `FormatError`."""
     try:
-        if path.is_dir():
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
             return FolderBlobs(path)
+        if not stat.S_ISREG(mode):  # opening a pipe would wait for its writer
+            raise FormatError(f"{path} is no regular file; write the archive to a file first.")
         with path.open("rb") as file:
-            head = file.read(512)
-        if not path.is_file():
-            raise FormatError(f"{path} is no regular file; give an archive on disk or a folder.")
-        return PackedBlobs(path, job) if compression(head) else TarBlobs(path)
+            head = file.read(BLOCK)
+        if compression(head):
+            return PackedBlobs(path, job)
+        if not is_header(head):
+            what = "it is neither a folder nor a tar archive, plain or compressed" if head else "it is empty"
+            raise FormatError(f"{path} is no image: {what}.")
+        return TarBlobs(path)
     except FileNotFoundError:
         raise NotFoundError(f"There is no file or folder {path}; check the path.") from None
-    except DamagedError as error:
-        raise FormatError(f"{path} cannot be read as an archive: {error}.") from None
     except OSError as error:
         raise FormatError(f"{path} cannot be read: {error.strerror or error}.") from None
