@@ -13,7 +13,7 @@ import json
 import posixpath
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hypothesis import strategies as st
@@ -319,12 +319,30 @@ _MEMBERS = st.one_of(
 
 def stacks(most: int = 4) -> st.SearchStrategy[list[list[Member]]]:
     """Stacks in which everything happens, also what no engine would write or accept."""
-    return st.lists(st.lists(_MEMBERS, max_size=8), min_size=1, max_size=most)
+    return st.lists(st.lists(_MEMBERS, min_size=2, max_size=10), min_size=1, max_size=most)
 
 
-def sound_stacks(most: int = 4) -> st.SearchStrategy[list[list[Member]]]:
-    """Stacks that engines agree on."""
-    return stacks(most).map(sound)
+@st.composite
+def sound_stacks(draw: st.DrawFn, most: int = 4) -> list[list[Member]]:
+    """Stacks that engines agree on, see `sound`; most of what a layer does is to paths that are there."""
+    layers: list[list[Member]] = []
+    for _ in range(draw(st.integers(1, most))):
+        if lower := [path for path in replay(layers).trees[-1] if path]:
+            known = st.sampled_from(lower)
+            markers = st.one_of(known.map(whiteout), known.map(whiteout), known.map(opaque))
+            layers.append(draw(st.lists(markers, max_size=2)))
+        else:
+            layers.append([])
+        for entry in draw(st.lists(_ENTRIES, min_size=2, max_size=8)):
+            tree = replay(sound(layers)).trees[-1]
+            if tree and entry.type == tarfile.LNKTYPE:
+                entry = replace(entry, link=draw(st.sampled_from(list(tree))))
+            known_path: bool = draw(st.booleans())
+            if tree and known_path:
+                entry = replace(entry, name=draw(st.sampled_from(list(tree))))
+            layers[-1].append(entry)
+        layers = sound(layers)
+    return layers
 
 
 def sound(layers: Sequence[Layer]) -> list[list[Member]]:
@@ -375,7 +393,7 @@ def _fitting(member: Member, tree: Tree, layer: Layer) -> Member | None:
         if target is None or target.metadata is None or is_directory(target) or _within(member.link, path):
             return None
         mode, uid, gid, mtime, xattrs = target.metadata  # as every writer of tars has it
-        return Member(path, tarfile.LNKTYPE, b"", member.link, mode, uid, gid, mtime, (0, 0), xattrs)
+        return replace(member, mode=mode, uid=uid, gid=gid, mtime=mtime, xattrs=xattrs)
     return member
 
 

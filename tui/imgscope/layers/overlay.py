@@ -85,14 +85,14 @@ class Overlay:
         self.layer = array("i")  # from 1
         self.entry = array("i")  # entry of the layer's index, or REMOVED, or IMPLIED
         self.below = array("i")  # the version before, of the same node
-        self.content = array("i")  # the version that stored the bytes this one refers to, -1: none
+        self.content = array("i")  # the version that made the file named: this one, or a hardlink's target
         self.state = bytearray()
         self.starts: list[int] = []  # first version of each layer
         # bookkeeping
         self._links: dict[int, int] = {}  # content → paths that refer to it, where more than one
         self._deaths: list[tuple[int, int, int]] = []  # (content, layer, path's version at that time)
         self._undecided: list[int] = []  # versions whose content must be compared with the one below
-        self.whiteouts: list[tuple[int, int, int]] = []  # (layer, node, bytes that were below it)
+        self.whiteouts: list[tuple[int, int]] = []  # (layer, node)
 
     # -- building ---------------------------------------------------------------------------------
 
@@ -103,10 +103,11 @@ class Overlay:
         self.starts.append(len(self.node))
         for entry in index.whiteouts:
             node = self._find(index.path(entry))
-            hidden = self._remove(node, number) if node > 0 else 0
-            if node < 0:
+            if node > ROOT:
+                self._remove(node, number)
+            elif node < ROOT:
                 node = self._make(index.path(entry))
-            self.whiteouts.append((number, node, hidden))
+            self.whiteouts.append((number, node))
         for entry in index.opaques:
             node = self._find(index.path(entry))
             if node >= 0 and self._is_directory(node):
@@ -119,12 +120,7 @@ class Overlay:
         resolved: dict[int, int] = {}  # the layer's directories → nodes
         children, heads, entries = self._children, self.heads, self.entry
         kinds, parents, names, dirs = index.kinds, index.parents, index.names, index.dirs
-        file, directory, hardlink, first_marker = (
-            int(Kind.FILE),
-            int(Kind.DIRECTORY),
-            int(Kind.HARDLINK),
-            int(Kind.WHITEOUT),
-        )
+        directory, hardlink, first_marker = int(Kind.DIRECTORY), int(Kind.HARDLINK), int(Kind.WHITEOUT)
         for entry in range(len(kinds)):
             kind = kinds[entry]
             if kind >= first_marker:
@@ -148,13 +144,13 @@ class Overlay:
                 if head >= 0 and entries[head] != REMOVED and kind != directory and self._is_directory(node):
                     self._remove(node, number)
                     resolved.clear()  # a directory went: look them all up again
-            version = len(entries)
-            if kind == file:
-                self._push(node, number, entry, version)
+            if kind == directory:
+                content = -1
             elif kind == hardlink:
-                self._push(node, number, entry, self._link(index, entry, number))
+                content = self._link(index, entry, number)
             else:
-                self._push(node, number, entry, -1)
+                content = len(entries)
+            self._push(node, number, entry, content)
 
     def _new(self, parent: int, name: bytes) -> int:
         self.parents.append(parent)
@@ -180,22 +176,17 @@ class Overlay:
             else:
                 self._deaths.append((old, layer, node))
 
-    def _remove(self, node: int, layer: int) -> int:
-        """Take a path and all below it out of the tree; gives the file bytes that were below a directory."""
-        hidden = 0
-        top_is_directory = node == ROOT or self._is_directory(node)
+    def _remove(self, node: int, layer: int) -> None:
+        """Take a path and all below it out of the tree."""
         stack = [node]
         while stack:
             node = stack.pop()
             head = self.heads[node]
             if head < 0 or self.entry[head] == REMOVED:
                 continue  # then nothing below it is there either
-            if self.content[head] == head and top_is_directory:
-                hidden += self.layers[self.layer[head] - 1].sizes[self.entry[head]]
             if self._is_directory(node):
                 stack.extend(self._children.get(node, {}).values())
             self._push(node, layer, REMOVED, -1)
-        return hidden
 
     def _directory(self, path: bytes, layer: int) -> int:
         """The node of a directory, made or implied where it is none yet."""
@@ -226,15 +217,12 @@ class Overlay:
     def _link(self, index: LayerIndex, entry: int, layer: int) -> int:
         """The content that a hardlink refers to: what its target holds when the link is made."""
         target = self._find(index.links.get(entry, b""))
-        if target >= 0 and (head := self.heads[target]) >= 0:
-            if self.content[head] >= 0:
-                return self.content[head]
-            if self.entry[head] >= 0 and self._kind(head) not in (Kind.DIRECTORY, Kind.HARDLINK):
-                return -1  # a link to a symlink, a device or a fifo: sound, and of no bytes
+        if target >= 0 and (head := self.heads[target]) >= 0 and self.content[head] >= 0:
+            return self.content[head]
         self.problems.append(
             Problem("a hardlink has no target; it is taken as an empty file", layer, index.offsets[entry])
         )
-        return -1
+        return len(self.node)
 
     # -- judging ----------------------------------------------------------------------------------
 
@@ -262,39 +250,35 @@ class Overlay:
                 states[version] = self._compare(version, base)
 
     def _compare(self, version: int, base: int) -> State:
+        if self._shape(version) != self._shape(base):
+            return State.CONTENT
         content, other = self.content[version], self.content[base]
-        if content < 0 or other < 0:
-            if not self._same_shape(version, base):
-                return State.CONTENT
-        elif content != other:
-            size = self._size(content)
-            if size != self._size(other):
-                return State.CONTENT
-            if size:
-                self._undecided.append(version)
-                return State.CONTENT
+        if content != other and content >= 0 and self._size(content):
+            self._undecided.append(version)
+            return State.CONTENT
+        return self._same(version, base)
+
+    def _same(self, version: int, base: int) -> State:
+        """The state of a path whose content stayed the same."""
         return State.UNCHANGED if self._metadata(version) == self._metadata(base) else State.METADATA
 
-    def _same_shape(self, version: int, base: int) -> bool:
-        kind = self._kind(version)
-        if kind != self._kind(base):
-            return False
-        if kind == Kind.DIRECTORY or self.entry[version] < 0:
-            return True
-        index, below = self.layers[self.layer[version] - 1], self.layers[self.layer[base] - 1]
-        entry, under = self.entry[version], self.entry[base]
-        return index.links.get(entry) == below.links.get(under) and index.devices.get(
-            entry
-        ) == below.devices.get(under)
+    def _shape(self, version: int) -> tuple[Kind, int, bytes | None, tuple[int, int] | None]:
+        """All that is compared without reading: kind, size, link target and device numbers."""
+        made = self.inode(version)
+        kind = self._kind(made)
+        if kind == Kind.DIRECTORY:
+            return kind, 0, None, None
+        if kind == Kind.HARDLINK:  # one that leads nowhere
+            return Kind.FILE, 0, None, None
+        index, entry = self.layers[self.layer[made] - 1], self.entry[made]
+        return kind, index.sizes[entry], index.links.get(entry), index.devices.get(entry)
 
     def _metadata(self, version: int) -> tuple[object, ...] | None:
-        content = self.content[version]
-        if content >= 0:
-            version = content  # names of one file share its metadata
-        entry = self.entry[version]
+        made = self.inode(version)  # names of one file share its metadata
+        entry = self.entry[made]
         if entry < 0:
             return None
-        index = self.layers[self.layer[version] - 1]
+        index = self.layers[self.layer[made] - 1]
         return (
             index.modes[entry],
             index.uids[entry],
@@ -323,8 +307,7 @@ class Overlay:
             base = self._base(version)
             mine, other = (self._digest(self.content[item]) for item in (version, base))
             if mine is not None and mine == other:
-                same = self._metadata(version) == self._metadata(base)
-                self.state[version] = State.UNCHANGED if same else State.METADATA
+                self.state[version] = self._same(version, base)
         self._undecided.clear()
 
     def _digest(self, content: int) -> bytes | None:
@@ -422,6 +405,11 @@ class Overlay:
         """Bytes stored by the file of a version; 0 for all else, other names of a hardlinked file too."""
         return self._size(version) if self.content[version] == version else 0
 
+    def inode(self, version: int) -> int:
+        """The version that made the file which a version names: another one where it is a hardlink."""
+        content = self.content[version]
+        return content if content >= 0 else version
+
     def describe(self, version: int) -> Entry | None:
         """The entry behind a version; None for an implied directory."""
         entry = self.entry[version]
@@ -432,17 +420,16 @@ class Overlay:
         return self._kind(version)
 
     def changes(self, version: int) -> tuple[str, ...]:
-        """What a changed version changed: among kind, content, target, mode, owner, mtime, xattrs."""
+        """What a changed version changed: among kind, content, target, device, mode, owner, mtime, xattrs."""
         base = self._base(version)
         if base < 0 or self.entry[base] == REMOVED or self.entry[version] == REMOVED:
             return ()
         found = []
         if self.state[version] == State.CONTENT:
-            if self._kind(version) != self._kind(base) and not (
-                self.content[version] >= 0 <= self.content[base]
-            ):
+            kind = self._shape(version)[0]
+            if kind != self._shape(base)[0]:
                 return ("kind",)
-            found.append("content" if self.content[version] >= 0 else "target")
+            found.append({Kind.FILE: "content", Kind.SYMLINK: "target"}.get(kind, "device"))
         mine, other = self._metadata(version), self._metadata(base)
         if mine is not None and other is not None:
             mode, uid, gid, mtime, xattrs = (a != b for a, b in zip(mine, other, strict=True))
@@ -481,6 +468,7 @@ class Overlay:
         version = self._newest(node, layer)
         if self.entry[version] == REMOVED:
             return Cause.REMOVED
-        if self.state[version] in (State.METADATA, State.UNCHANGED) and self.content[version] >= 0:
+        base = self._base(version)
+        if base >= 0 and self.content[base] == content and self.state[version] != State.CONTENT:
             return Cause.METADATA
         return Cause.OVERWRITTEN
