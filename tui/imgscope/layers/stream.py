@@ -26,6 +26,7 @@ IN_CHUNK = 256 * 1024
 OUT_CHUNK = 1024 * 1024
 _WINDOW_LIMIT = 1 << 27  # bytes that a decompressor may keep: what zstd's own tools take unasked
 _MAGICS = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd", "xz": b"\xfd7zXZ\x00", "bzip2": b"BZh"}
+_MAGIC = 6  # bytes that tell a compression
 
 
 def compression(head: bytes) -> str:
@@ -47,7 +48,7 @@ def inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
     Raises `DamagedError` after the last good chunk where the stream is cut or broken.
     """
-    head, stream = peek(chunks, 8)
+    head, stream = peek(chunks, _MAGIC)
     match compression(head):
         case "gzip":
             stream = _members(stream, "gzip", _Gunzip)
@@ -123,7 +124,7 @@ def _members(chunks: Iterator[bytes], name: str, new: Callable[[], _Decompressor
     data = b""
     first = True
     while True:
-        while len(data) < 4 and (more := next(chunks, b"")):
+        while len(data) < _MAGIC and (more := next(chunks, b"")):
             data += more
             if not first:
                 data = data.lstrip(b"\0")

@@ -315,7 +315,8 @@ class _Walker:
                 offset = self.header
                 message += f": a file claims {self.stored} bytes of content and {there} are there"
                 self.cut(self.file, there)
-        index.problems.append(Problem(f"{message}; what comes after is missing", offset=offset))
+        self.offset = offset
+        self.problem(f"{message}; what comes after is missing")
 
     def cut(self, entry: int, there: int) -> None:
         sizes, sparse = self.index.sizes, self.index.sparse
