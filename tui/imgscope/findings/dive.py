@@ -4,8 +4,9 @@ Source of the formulas: dive 0.13, `dive/filetree/efficiency.go`, `dive/filetree
 `dive/image/analysis.go`. They differ from our dead bytes: a removed directory counts only once with
 what was below it, and the live copy of a path that was stored twice counts as wasted.
 
-Two things of dive are left out. After a whiteout of a path that does not exist it drops the rest of
-that layer. Without a manifest.json it takes the layers of an OCI layout in any order.
+Left out is where dive goes wrong: after a whiteout of a path that does not exist it drops the rest
+of that layer, it takes a layer that an archive stores as a symlink to another for empty, and without
+a manifest.json it takes the layers of an OCI layout in any order.
 """
 
 from __future__ import annotations
