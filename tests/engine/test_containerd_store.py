@@ -1,0 +1,253 @@
+"""EngineSource against a newer Docker with containerd's image store.
+
+There an image's id is the digest of its manifest or index, layers are kept compressed, and builds come
+with attestations. The engine is Debian 13's, run in a root of its own that debootstrap makes, once, in
+the person's cache folder: 400 MB, half a minute.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+import pytest
+
+from imgscope.analysis import analyze
+from imgscope.images.model import Platform
+from imgscope.job import Job
+from imgscope.report import analysis_json
+from imgscope.sources.archive import ArchiveSource
+from imgscope.sources.engine import EngineSource
+from tests.support import bases, program
+from tests.support.engine import Engine
+from tests.support.needs import PATH, missing, require_tool
+from tests.support.wait import wait_for
+
+SUITE = "trixie"
+PACKAGES = ("docker.io", "docker-cli", "docker-buildx")
+
+# Runs a program of the other root, in a mount namespace of its own: $1 the root, $2 the folder at /mnt.
+ENTER = """
+set -e
+root=$1 folder=$2
+shift 2
+mount --bind "$root" "$root"
+mount --rbind /dev "$root/dev"
+mount --rbind /sys "$root/sys"
+mount -t proc proc "$root/proc"
+mount --bind "$folder" "$root/mnt"
+mount -t tmpfs tmpfs "$root/run"
+mount -t tmpfs tmpfs "$root/tmp"
+exec chroot "$root" "$@"
+"""
+
+
+@dataclass(frozen=True)
+class Store:
+    root: Path
+    folder: Path
+
+    @property
+    def host(self) -> str:
+        return f"unix://{self.folder}/s"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("DOCKER_")}
+        return {**kept, "PATH": PATH, "DOCKER_HOST": self.host}
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Start a program of the other root; all that it starts ends with it."""
+        namespaces = ("--mount", "--propagation", "private", "--pid", "--fork", "--kill-child")
+        return subprocess.Popen(
+            ["unshare", *namespaces, "sh", "-c", ENTER, "enter", self.root, self.folder, *words],
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/mnt", "TMPDIR": "/mnt"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def docker(self, *words: str) -> str:
+        with self.start("docker", "--host", "unix:///mnt/s", *words) as process:
+            said = process.communicate(timeout=120)[0]
+        assert process.returncode == 0, f"docker {' '.join(words)}: {said}"
+        return said
+
+
+def make_root() -> Path:
+    """Debian 13 with Docker, unpacked but not configured: enough to run it."""
+    kept = bases.CACHE / f"docker-{SUITE}-{platform.machine()}"
+    if not kept.exists():
+        debootstrap = require_tool("debootstrap")
+        bases.CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=bases.CACHE) as name:
+            root = Path(name, "root")
+            include = ",".join(PACKAGES)
+            done = subprocess.run(
+                [
+                    *(debootstrap, "--foreign", "--variant=minbase", f"--include={include}"),
+                    *(SUITE, root, bases.MIRROR),
+                ],
+                env={**os.environ, "PATH": PATH},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+            )
+            if done.returncode:
+                missing(f"debootstrap could not fetch {SUITE}: {(done.stderr or done.stdout)[-500:]}")
+            packages = root / "var/cache/apt/archives"
+            for package in packages.glob("*.deb"):
+                subprocess.run(["dpkg-deb", "--extract", package, root], check=True)
+            shutil.rmtree(packages)
+            (root / "mnt").mkdir(exist_ok=True)  # what the packages' scripts would make
+            root.rename(kept)
+    return kept
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[Store]:
+    """The newer engine, running."""
+    if os.geteuid() != 0:
+        missing("an engine in a root of its own needs root")
+    for tool in ("unshare", "dpkg-deb"):
+        require_tool(tool)
+    root = make_root()
+    with tempfile.TemporaryDirectory(prefix="imgscope-store-") as name:
+        store = Store(root, Path(name))
+        settings = {
+            "features": {"containerd-snapshotter": True},
+            "hosts": ["unix:///mnt/s"],
+            "data-root": "/mnt/data",
+            "exec-root": "/mnt/exec",
+            "pidfile": "/mnt/pid",
+            "bridge": "none",
+            "iptables": False,
+            "ip6tables": False,
+            "ip-forward": False,
+        }
+        (store.folder / "daemon.json").write_text(json.dumps(settings))
+        with store.start("sh", "-c", "exec dockerd --config-file /mnt/daemon.json >/mnt/log 2>&1") as daemon:
+            try:
+
+                def answers() -> bool:
+                    if daemon.poll() is not None:
+                        log = store.folder / "log"
+                        said = (daemon.stdout.read() if daemon.stdout else "") + (
+                            log.read_text()[-1000:] if log.exists() else ""
+                        )
+                        missing(f"the newer dockerd does not start: {said}")
+                    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+                        connection.connect(f"{store.folder}/s")
+                        return True
+                    return False
+
+                wait_for("an answer of the newer dockerd", answers, seconds=60)
+                yield store
+            finally:
+                daemon.kill()  # and with it all in its namespaces
+
+
+@pytest.fixture
+def source(store: Store) -> Iterator[EngineSource]:
+    with contextlib.closing(EngineSource(docker.APIClient(store.host, version="auto"), store.host)) as source:
+        yield source
+
+
+@pytest.fixture(scope="module")
+def loaded(store: Store, engine: Engine) -> Path:
+    """`app:1` on `base:1`, built by the older engine and loaded into the newer; gives the archive."""
+    engine.docker("tag", bases.busybox_base(engine), "base:1")
+    steps = "RUN head -c 100000 /dev/urandom > /big\nENV A=1\nRUN rm /big\n"
+    engine.build({"Dockerfile": f"FROM base:1\n{steps}"}, "app:1")
+    engine.docker("save", "-o", store.folder / "loaded.tar", "base:1", "app:1")
+    engine.docker("rmi", "app:1", "base:1")
+    store.docker("load", "--input", "/mnt/loaded.tar")
+    return store.folder / "loaded.tar"
+
+
+@pytest.fixture(scope="module")
+def built(store: Store) -> str:
+    """An image built here by BuildKit, for two platforms, with attestations."""
+    context = store.folder / "context"
+    context.mkdir()
+    (context / "text").write_text("text\n" * 10_000)
+    (context / "Dockerfile").write_text("FROM scratch\nCOPY text /text\nENV A=1\nCOPY Dockerfile /text\n")
+    platforms = "linux/amd64,linux/arm64,linux/s390x"
+    store.docker("build", "--provenance=true", f"--platform={platforms}", "--tag", "built:1", "/mnt/context")
+    return "built:1"
+
+
+def test_it_is_the_image_store_of_containerd(store: Store) -> None:
+    with contextlib.closing(docker.DockerClient(store.host)) as client:
+        assert ["driver-type", "io.containerd.snapshotter.v1"] in client.info()["DriverStatus"]
+
+
+@pytest.mark.usefixtures("loaded")
+def test_listed_images_are_complete(store: Store, source: EngineSource, built: str) -> None:
+    images = {name: image for image in list(source.images(Job()))[-1] for name in image.references}
+    assert set(images) == {"base:1", "app:1", built}
+    for name, image in images.items():
+        assert f'"{image.id}"' in store.docker("image", "inspect", "--format", "{{json .Id}}", name)
+        assert image.platform == Platform.host()
+        # sizes are of unpacked files, and of the blocks that these take: never those of compressed blobs
+        report = analysis_json(analyze(source, image), name, "")
+        assert report["size"] <= (image.size or 0) < report["size"] + 200_000
+    assert [step.empty_layer for step in images["app:1"].history[-3:]] == [False, True, False]
+    assert images["app:1"].diff_ids[:1] == images["base:1"].diff_ids
+
+
+@pytest.mark.parametrize("form", ["name", "id", "short id"])
+def test_an_image_is_found_by_each_of_its_names(source: EngineSource, built: str, form: str) -> None:
+    image = source.find(built)
+    forms = {
+        "name": f"docker.io/library/{built}",
+        "id": image.id,
+        "short id": image.id.partition(":")[2][:12],
+    }
+    assert source.find(forms[form]) == image
+
+
+def test_the_tree_comes_from_the_layers(store: Store, loaded: Path, built: str) -> None:
+    nodes = program.answer("tree", environment=store.environment)["nodes"]
+    by_name = {name: node for node in nodes for name in node["references"]}
+    assert by_name["app:1"]["parent"] == by_name["base:1"]["id"]
+    assert by_name[built]["parent"] is by_name["base:1"]["parent"] is None
+    assert len(nodes) == 3
+
+
+def test_the_stream_tells_the_same_as_the_archive(source: EngineSource, loaded: Path) -> None:
+    streamed = analysis_json(analyze(source, source.find("app:1")), "", "")
+    with contextlib.closing(ArchiveSource(loaded)) as archive:
+        saved = analysis_json(analyze(archive, archive.find("app:1")), "", "")
+    assert streamed["id"] != saved["id"]  # here of the manifest, there of the config
+    for report in (streamed, saved):
+        del report["id"]
+        for layer in report["layers"]:
+            # an archive on disk is not read whole; the store keeps the layers as it likes
+            del layer["digest"], layer["compressed_size"]
+    assert streamed == saved
+    assert streamed["dead"] == 100_000
+    assert streamed["problems"] == []
+
+
+def test_compressed_layers_and_attestations(store: Store, built: str) -> None:
+    report = program.answer("analyze", built, environment=store.environment)
+    assert report["problems"] == []
+    assert report["platform"] == str(Platform.host())
+    assert [layer["created_by"].split()[0] for layer in report["layers"]] == ["COPY", "COPY"]
+    first = report["layers"][0]
+    assert first["size"] == 50_000
+    assert first["compressed_size"] < 5_000
+    assert first["digest"] != first["diff_id"]
+    assert [(wasted["path"], wasted["dead"]) for wasted in report["wasted"]] == [("/text", 50_000)]
