@@ -34,6 +34,7 @@ from tests.support.needs import PATH, missing, require_tool
 from tests.support.wait import wait_for
 
 SUITE = "trixie"
+SIZES = {"amd64": 1000, "arm64": 2000, "s390x": 3000}  # of a file that differs, in the image for several
 PACKAGES = ("docker.io", "docker-cli", "docker-buildx")
 
 # Runs a program of the other root, in a mount namespace of its own: $1 the root, $2 the folder at /mnt.
@@ -182,8 +183,12 @@ def built(store: Store) -> str:
     context = store.folder / "context"
     context.mkdir()
     (context / "text").write_text("text\n" * 10_000)
-    (context / "Dockerfile").write_text("FROM scratch\nCOPY text /text\nENV A=1\nCOPY Dockerfile /text\n")
-    platforms = "linux/amd64,linux/arm64,linux/s390x"
+    for architecture, size in SIZES.items():
+        (context / architecture).write_bytes(bytes(size))
+    (context / "Dockerfile").write_text(
+        "FROM scratch\nARG TARGETARCH\nCOPY text /text\nCOPY $TARGETARCH /program\nCOPY Dockerfile /text\n"
+    )
+    platforms = ",".join(f"linux/{architecture}" for architecture in SIZES)
     store.docker("build", "--provenance=true", f"--platform={platforms}", "--tag", "built:1", "/mnt/context")
     return "built:1"
 
@@ -245,9 +250,34 @@ def test_compressed_layers_and_attestations(store: Store, built: str) -> None:
     report = program.answer("analyze", built, environment=store.environment)
     assert report["problems"] == []
     assert report["platform"] == str(Platform.host())
-    assert [layer["created_by"].split()[0] for layer in report["layers"]] == ["COPY", "COPY"]
+    assert [layer["created_by"].split()[0] for layer in report["layers"]] == ["COPY"] * 3
+    assert report["layers"][1]["size"] == SIZES[Platform.host().architecture]
     first = report["layers"][0]
     assert first["size"] == 50_000
     assert first["compressed_size"] < 5_000
     assert first["digest"] != first["diff_id"]
     assert [(wasted["path"], wasted["dead"]) for wasted in report["wasted"]] == [("/text", 50_000)]
+
+
+def test_another_platform_of_an_image(store: Store, source: EngineSource, built: str) -> None:
+    report = program.answer("analyze", built, "--platform", "linux/s390x", environment=store.environment)
+    assert report["platform"] == "linux/s390x"
+    assert report["layers"][1]["size"] == SIZES["s390x"]
+    assert report["problems"] == []
+    # the digest of the index names all of them
+    image, other = source.find(built), source.find(built, Platform("linux", "s390x"))
+    assert report["id"] == image.id == other.id
+    assert source.find(built, Platform.host()) == image
+    # one source tells them apart, though they have one id
+    assert analyze(source, other).image.diff_ids == other.diff_ids
+    assert analyze(source, image).image.diff_ids == image.diff_ids != other.diff_ids
+    assert source.detail(other).layers[1].digest != source.detail(image).layers[1].digest
+
+
+def test_a_platform_that_is_not_there(store: Store, built: str, loaded: Path) -> None:
+    done = program.run("analyze", built, "--platform", "linux/arm/v7", environment=store.environment)
+    assert program.complaint(done) == (
+        f"{built} is not there for linux/arm/v7, only for linux/amd64, linux/arm64, linux/s390x."
+    )
+    done = program.run("analyze", "app:1", "--platform", "linux/arm/v7", environment=store.environment)
+    assert program.complaint(done) == f"app:1 is not there for linux/arm/v7, only for {Platform.host()}."

@@ -31,7 +31,7 @@ from imgscope.job import Job
 from imgscope.layers.index import LayerIndex
 from imgscope.layers.stream import StreamTape, inflate
 from imgscope.layers.tar import walk_tar
-from imgscope.sources.archive import verify
+from imgscope.sources.archive import choose, verify
 from imgscope.sources.blobs import StreamedBlobs, cut, missing
 
 _DEFAULT_SOCKET = "/var/run/docker.sock"
@@ -48,8 +48,8 @@ class EngineSource:
     def __init__(self, client: docker.APIClient, where: str) -> None:
         self._client: Any = client  # the SDK is typed in parts only
         self._where = where
-        # what a saved archive told beyond the API, by image: layers with digests, the exact history
-        self._details: dict[str, tuple[tuple[Layer, ...], tuple[History, ...]]] = {}
+        # what a saved archive told beyond the API, by `_key`: layers with digests, the exact history
+        self._details: dict[tuple[str, ...], tuple[tuple[Layer, ...], tuple[History, ...]]] = {}
         with _errors(where):
             version = client.version()
         names = [str(part.get("Name", "")) for part in version.get("Components") or []]
@@ -107,11 +107,25 @@ class EngineSource:
             listed = f"it has {', '.join(there[:_LISTED])}{more}" if there else "it has none with a name"
             raise NotFoundError(f"There is no image {reference!r} in {self.label}; {listed}.") from None
         if platform is not None and not _fits(image.platform, platform):
-            raise NotFoundError(f"{reference} is not there for {platform}, only for {image.platform}.")
+            return self._other_platform(image, platform, reference)
         return image
 
+    def _other_platform(self, image: Image, platform: Platform, reference: str) -> Image:
+        """With containerd's image store an image may be an index of several; only its archive tells."""
+        with _errors(self._where):
+            digests = self._client.inspect_image(image.id).get("RepoDigests") or []
+        if not any(digest.endswith(f"@{image.id}") for digest in digests):
+            raise NotFoundError(f"{reference} is not there for {platform}, only for {image.platform}.")
+        blobs, job = StreamedBlobs(), Job()
+        with closing(self._save(image, job)) as stream:
+            for _ in blobs.run(stream, job, layers=False):
+                pass
+        found = read_archive(blobs.names, blobs.read, "what the engine saved")
+        chosen = choose(found, None, platform, reference)
+        return replace(chosen, id=image.id, references=image.references, containers=image.containers)
+
     def detail(self, image: Image) -> Image:
-        layers, history = self._details.get(image.id, (image.layers, image.history))
+        layers, history = self._details.get(self._key(image), (image.layers, image.history))
         return replace(image, layers=layers, history=history)
 
     def index(self, image: Image, job: Job) -> Iterator[tuple[int, LayerIndex]]:
@@ -142,7 +156,7 @@ class EngineSource:
                     replace(theirs, size=mine.size, blob=blobs.members.resolve(theirs.blob))
                     for theirs, mine in zip(saved.layers, image.layers, strict=True)
                 )
-                self._details[image.id] = layers, saved.history
+                self._details[self._key(image)] = layers, saved.history
                 return
 
     def _left_over(self, image: Image, number: int, blobs: StreamedBlobs) -> LayerIndex:
@@ -159,7 +173,9 @@ class EngineSource:
     def contents(
         self, image: Image, layer: int, extents: Sequence[tuple[int, int]], job: Job
     ) -> Iterator[tuple[int, Iterable[bytes]]]:
-        if image.id not in self._details:  # where the layer lies in the stream is known once it was read
+        if (
+            self._key(image) not in self._details
+        ):  # where the layer lies in the stream is known once it was read
             for _ in self.index(image, job):
                 pass
         blob = self.detail(image).layers[layer - 1].blob
@@ -173,6 +189,11 @@ class EngineSource:
 
     def close(self) -> None:
         self._client.close()
+
+    @staticmethod
+    def _key(image: Image) -> tuple[str, ...]:
+        # an index is one image with several lists of layers, and several images may have one list
+        return (image.id, *image.diff_ids)
 
     # -- the engine's answers ---------------------------------------------------------------------
 
