@@ -216,9 +216,9 @@ def _oci_images(
             return  # it tells of another manifest; it is no platform of the image
         if (digest, reference) in seen or len(seen) > MANIFEST_LIMIT:
             return
-        if len(seen) == MANIFEST_LIMIT:
-            broken.append(LimitError(f"{where} has more than {MANIFEST_LIMIT} manifests; no more were read."))
         seen.add((digest, reference))
+        if len(seen) > MANIFEST_LIMIT:
+            raise LimitError(f"{where} has more than {MANIFEST_LIMIT} manifests; no more were read.")
         what = f"manifest {digest} of {where}"
         name = blob_name(digest)
         if name is None:

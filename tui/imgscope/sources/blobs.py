@@ -288,6 +288,7 @@ class StreamedBlobs:
         self.indexes: dict[str, LayerIndex] = {}
         self.members = _Members(LayerIndex())
         self.outer = LayerIndex()
+        self._kept = 0  # bytes of documents that came by
 
     def run(
         self, chunks: Iterable[bytes], job: Job, *, layers: bool, only: Container[str] | None = None
@@ -297,7 +298,7 @@ class StreamedBlobs:
         `only` are the names of the layers, where they are known.
         """
         self.outer = outer = LayerIndex()
-        kept = 0
+        self._kept = 0
         for number, content in walk_tar(StreamTape(chunks), outer, job):
             name = os.fsdecode(outer.path(number))
             head, content = peek(content, BLOCK)
@@ -308,9 +309,10 @@ class StreamedBlobs:
                 yield name, index
             elif head.lstrip()[:1] in (b"{", b"[") and not like_layer:
                 size = outer.sizes[number]
-                if size <= DOCUMENT_LIMIT and kept + size <= KEPT_LIMIT:
-                    kept += size
-                    self.documents[name] = b"".join(content)
+                if size <= DOCUMENT_LIMIT:
+                    self._kept += size
+                    if self._kept <= KEPT_LIMIT:
+                        self.documents[name] = b"".join(content)
         self.members = _Members(outer)
 
     @property
@@ -322,11 +324,18 @@ class StreamedBlobs:
         return _in_words(self.outer)
 
     def read(self, name: str) -> bytes:
-        """One document; raises `NotFoundError`."""
-        data = self.documents.get(self.members.resolve(name))
-        if data is None:
-            raise NotFoundError(f"There is no document {name!r} in the archive.")
-        return data
+        """One document; raises `NotFoundError`, `LimitError`, and `FormatError` where it is no JSON."""
+        name = self.members.resolve(name)
+        if name in self.documents:
+            return self.documents[name]
+        found = self.members.find(name)
+        if found is None:
+            raise NotFoundError(f"There is no {name!r} in the archive.")
+        if found[1] > DOCUMENT_LIMIT:
+            raise LimitError(f"{name} has {found[1]} bytes; the limit is {DOCUMENT_LIMIT}.")
+        if self._kept > KEPT_LIMIT:
+            raise LimitError(f"The documents in the archive have more than {KEPT_LIMIT} bytes.")
+        raise FormatError(f"{name} is not valid JSON.")
 
 
 class PackedBlobs:
