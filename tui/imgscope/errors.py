@@ -43,7 +43,14 @@ class LimitError(FormatError):
 
 
 class EngineError(ImgscopeError):
-    """The container engine cannot be reached or refused the request."""
+    """The container engine cannot be reached or refused the request.
+
+    `status` is the HTTP status of a refusal (409: a conflict), None where nothing answered.
+    """
+
+    def __init__(self, text: str, status: int | None = None) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class CancelledError(Exception):

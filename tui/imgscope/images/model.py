@@ -110,6 +110,7 @@ class Image:
     size: int | None = None
     containers: int | None = None
     manifest_digest: str | None = None
+    digests: tuple[str, ...] = ()  # names by digest that an engine keeps: repository@sha256:…
     problems: tuple[str, ...] = ()
 
     @property

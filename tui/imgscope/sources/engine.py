@@ -46,11 +46,11 @@ class EngineSource:
     cheap = False
 
     def __init__(self, client: docker.APIClient, where: str) -> None:
-        self._client: Any = client  # the SDK is typed in parts only
-        self._where = where
+        self.client: Any = client  # the SDK is typed in parts only
+        self.where = where
         # what a saved archive told beyond the API, by `_key`: layers with digests, the exact history
         self._details: dict[tuple[str, ...], tuple[tuple[Layer, ...], tuple[History, ...]]] = {}
-        with _errors(where):
+        with engine_errors(where):
             version = client.version()
         names = [str(part.get("Name", "")) for part in version.get("Components") or []]
         product = "podman" if any("podman" in name.lower() for name in names) else "docker"
@@ -66,7 +66,7 @@ class EngineSource:
         settings = _settings()
         where = str(settings["base_url"])
         try:
-            with _errors(where):
+            with engine_errors(where):
                 client = docker.APIClient(version="auto", use_ssh_client=where.startswith("ssh:"), **settings)
         except (AttributeError, TypeError, LookupError) as error:
             path = _config_folder() / "config.json"  # what the SDK reads there it takes to be as it should
@@ -78,9 +78,9 @@ class EngineSource:
             raise
 
     def images(self, job: Job) -> Iterator[Sequence[Image]]:
-        with _errors(self._where):
-            listed = self._client.images(all=True)
-            containers = Counter(_id(item.get("ImageID")) for item in self._client.containers(all=True))
+        with engine_errors(self.where):
+            listed = self.client.images(all=True)
+            containers = Counter(_id(item.get("ImageID")) for item in self.client.containers(all=True))
         images = [self._listed(item, containers) for item in listed]
         yield list(images)
         # an untagged image that another names as its parent is a build step: followed, never shown
@@ -101,8 +101,8 @@ class EngineSource:
         try:
             image = self._inspected(Image(id=reference))
         except NotFoundError:
-            with _errors(self._where):
-                there = sorted(tag for item in self._client.images() for tag in _tags(item))
+            with engine_errors(self.where):
+                there = sorted(tag for item in self.client.images() for tag in _tags(item))
             more = f" and {len(there) - _LISTED} more" if len(there) > _LISTED else ""
             listed = f"it has {', '.join(there[:_LISTED])}{more}" if there else "it has none with a name"
             raise NotFoundError(f"There is no image {reference!r} in {self.label}; {listed}.") from None
@@ -112,8 +112,8 @@ class EngineSource:
 
     def _other_platform(self, image: Image, platform: Platform, reference: str) -> Image:
         """With containerd's image store an image may be an index of several; only its archive tells."""
-        with _errors(self._where):
-            digests = self._client.inspect_image(image.id).get("RepoDigests") or []
+        with engine_errors(self.where):
+            digests = self.client.inspect_image(image.id).get("RepoDigests") or []
         if not any(digest.endswith(f"@{image.id}") for digest in digests):
             raise NotFoundError(f"{reference} is not there for {platform}, only for {image.platform}.")
         blobs, job = StreamedBlobs(), Job()
@@ -188,7 +188,7 @@ class EngineSource:
         raise NotFoundError(f"The engine did not send layer {layer} of {image.name}.")
 
     def close(self) -> None:
-        self._client.close()
+        self.client.close()
 
     @staticmethod
     def _key(image: Image) -> tuple[str, ...]:
@@ -202,6 +202,7 @@ class EngineSource:
         return Image(
             id=identifier,
             references=tuple(_tags(item)),
+            digests=tuple(_repo_digests(item)),
             created=_moment(item.get("Created")),
             parent=_id(item.get("ParentId")),
             size=item.get("Size"),
@@ -210,9 +211,9 @@ class EngineSource:
 
     def _inspected(self, image: Image) -> Image:
         """The image with layers, history, platform and config."""
-        with _errors(self._where):
-            found = self._client.inspect_image(image.id)
-            steps = self._client.history(found["Id"])
+        with engine_errors(self.where):
+            found = self.client.inspect_image(image.id)
+            steps = self.client.history(found["Id"])
         steps.reverse()  # the engine tells the newest first
         diff_ids = (found.get("RootFS") or {}).get("Layers") or []
         sizes = [step.get("Size") or 0 for step in steps]
@@ -230,6 +231,7 @@ class EngineSource:
             image,
             id=_id(found["Id"]) or image.id,
             references=image.references or tuple(_tags(found)),
+            digests=image.digests or tuple(_repo_digests(found)),
             platform=Platform(
                 found.get("Os") or "linux", found.get("Architecture") or "unknown", found.get("Variant") or ""
             ),
@@ -249,7 +251,7 @@ class EngineSource:
 
         The engine may be silent for long before the first byte, while it puts the archive together.
         """
-        with _errors(self._where):
+        with engine_errors(self.where):
             with self._get(f"/images/{image.id}/json", job) as response:
                 # about the length of the stream: bytes unpacked, or packed in containerd's image store
                 job.total = job.done + int(json.load(response).get("Size") or 0)
@@ -265,7 +267,7 @@ class EngineSource:
 
         `APIClient.get_image` asks the same, but shows no connection before the answer begins.
         """
-        api = self._client
+        api = self.client
         request = api.prepare_request(requests.Request("GET", f"{api.base_url}/v{api.api_version}{path}"))
         pool = api.get_adapter(request.url).get_connection_with_tls_context(
             request, api.verify, cert=api.cert
@@ -280,7 +282,7 @@ class EngineSource:
                 with http.client.HTTPConnection.getresponse(connection) as response:
                     if response.status != http.client.OK:
                         kind = NotFoundError if response.status == http.client.NOT_FOUND else EngineError
-                        raise kind(f"The engine at {self._where} refused: {_reason(response)}.")
+                        raise kind(f"The engine at {self.where} refused: {_reason(response)}.")
                     yield response
         except Exception:
             job.check()  # where the connection was cut, that is why
@@ -329,6 +331,10 @@ def _moment(seconds: object) -> str | None:
 def _id(text: str | None) -> str | None:
     """An id as Docker writes it everywhere, and Podman in some places: with `sha256:`."""
     return f"sha256:{text}" if text and ":" not in text else text or None
+
+
+def _repo_digests(item: dict[str, Any]) -> list[str]:
+    return [name for name in item.get("RepoDigests") or [] if not name.startswith("<none>")]
 
 
 def _tags(item: dict[str, Any]) -> list[str]:
@@ -411,7 +417,7 @@ def _sentence(error: object) -> str:
 
 
 @contextmanager
-def _errors(where: str) -> Iterator[None]:
+def engine_errors(where: str) -> Iterator[None]:
     """The exceptions of the SDK and of what is below it, as one sentence each."""
     try:
         yield
@@ -421,7 +427,7 @@ def _errors(where: str) -> Iterator[None]:
         ) from None
     except APIError as error:
         raise EngineError(
-            f"The engine at {where} refused: {_sentence(error.explanation or error)}."
+            f"The engine at {where} refused: {_sentence(error.explanation or error)}.", error.status_code
         ) from None
     except (
         DockerException,
