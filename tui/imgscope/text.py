@@ -18,7 +18,19 @@ def size_text(count: int | None) -> str:
     """Bytes in decimal units, three digits, as docker prints them: 167 MB. None is unknown: ?"""
     if count is None:
         return "?"
+    if count >= 1000:
+        # round first: 999,950 bytes are 1 MB, not 1e+03 kB
+        count = round(count, 3 - len(str(count)))
     return naturalsize(count, format="%.3g").replace(" Bytes", " B").replace(" Byte", " B")
+
+
+def percent_text(part: float) -> str:
+    """A part of 1 in percent: 83%. All is 100%, and nothing but all; so with 0%."""
+    if 0.995 <= part < 1:
+        return f"{min(part, 0.999):.1%}"
+    if 0 < part < 0.005:
+        return f"{max(part, 0.001):.1%}"
+    return f"{part:.0%}"
 
 
 def age_text(created: str | None, now: datetime | None = None) -> str:
@@ -75,7 +87,7 @@ def path_text(path: bytes) -> str:
 
 def bar(part: int, whole: int, width: int) -> str:
     """A bar of eighths of a cell: part of whole, at least a sliver for anything above 0."""
-    if whole <= 0 or part <= 0:
+    if whole <= 0 or part <= 0 or width <= 0:
         return " " * width
     eighths = max(1, round(width * 8 * min(part, whole) / whole))
     full, rest = divmod(eighths, 8)

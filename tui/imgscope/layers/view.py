@@ -37,12 +37,18 @@ class LayerView:
 
     def _take_merged(self, count: int) -> None:
         overlay = self.overlay
+        links: dict[int, int] = {}  # file → its first name, where the name that it was stored under is gone
         for node in range(1, count):
             version = overlay.at(node, self.layer)
             if version >= 0:
                 self._versions[node] = version
                 self._sizes[node] = overlay.file_size(version)
                 self._children.setdefault(overlay.parents[node], []).append(node)
+                made = overlay.inode(version)
+                if made != version and overlay.at(overlay.node[made], self.layer) != made:
+                    links.setdefault(made, node)
+        for made, node in links.items():
+            self._sizes[node] = overlay.file_size(made)
 
     def _take_changes(self) -> None:
         overlay = self.overlay
@@ -82,11 +88,14 @@ class LayerView:
         return node in self._children
 
     def size(self, node: int) -> int:
-        """Bytes of the files at and below a node: all of them in the merged tree, else this layer's own."""
+        """Bytes of the files at and below a node: all of them in the merged tree, else this layer's own.
+
+        A file of several names counts once, in the merged tree under one that is there.
+        """
         return self._sizes[node]
 
     def gone(self, node: int) -> int:
-        """Bytes of the files at and below a node that this layer removes from sight."""
+        """Bytes of the files that this layer removes at and below a node, by the names they were stored under."""
         return self._gone[node]
 
     def state(self, node: int) -> State:

@@ -9,6 +9,7 @@ from typing import ClassVar
 from textual.app import App
 from textual.binding import Binding, BindingType
 
+from imgscope.errors import UsageError
 from imgscope.images.model import Platform
 from imgscope.text import clean
 from imgscope.ui.screens.help import HelpScreen
@@ -24,6 +25,7 @@ class ImgscopeApp(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark", "help", "help", id="help", tooltip="All keys"),
         Binding("q", "quit", "quit", id="quit", tooltip="Leave imgscope"),
+        Binding("ctrl+c", "interrupt", "Interrupt", show=False, priority=True, system=True, id="interrupt"),
     ]
 
     def __init__(self, reference: str = "", platform: Platform | None = None) -> None:
@@ -33,7 +35,11 @@ class ImgscopeApp(App[None]):
         self.failure = ""  # why the app had to end, in one sentence
         for theme in bundled_themes().values():
             self.register_theme(theme)
-        self.theme = os.environ.get("TEXTUAL_THEME") or DEFAULT
+        wanted = os.environ.get("TEXTUAL_THEME") or DEFAULT
+        if wanted not in self.available_themes:
+            there = ", ".join(sorted(self.available_themes))
+            raise UsageError(f"TEXTUAL_THEME names no theme that is there; choose one of {there}.")
+        self.theme = wanted
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return variable_defaults(self.current_theme)
@@ -45,6 +51,10 @@ class ImgscopeApp(App[None]):
         """Leave, and say why once the terminal is as it was."""
         self.failure = text
         self.exit(return_code=2)
+
+    def action_interrupt(self) -> None:
+        """What ctrl+c means on a command line."""
+        self.exit(return_code=130)
 
     def action_help(self) -> None:
         self.push_screen(HelpScreen())

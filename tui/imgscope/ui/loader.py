@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 from textual.message import Message
 
@@ -22,11 +26,46 @@ from imgscope.ui import messages
 Post = Callable[[Message], object]
 
 _FRAME = 1 / 15  # seconds between two progress messages
+_REFRESH = 0.3  # seconds between two lists
+
+
+async def in_thread(work: Callable[[], None]) -> None:
+    """Do the work in a thread that the end of the program does not wait for: an engine may be silent."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def settle(error: BaseException | None) -> None:
+        if not done.done():
+            done.set_exception(error) if error else done.set_result(None)
+
+    def run() -> None:
+        error = None
+        try:
+            work()
+        except BaseException as raised:
+            error = raised
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, error)
+
+    threading.Thread(target=contextvars.copy_context().run, args=(run,), daemon=True).start()
+    await done
+
+
+@contextmanager
+def _told(post: Post, job: Job, *, opening: bool = False, fatal: bool = False) -> Iterator[None]:
+    """How work ends that does not succeed."""
+    try:
+        yield
+    except (CancelledError, ImgscopeError) as error:
+        if not job.cancelled and isinstance(error, ImgscopeError):
+            post(messages.Failed(str(error), job if opening else None, fatal))
+        elif opening:
+            post(messages.Cancelled(job))
 
 
 def open_target(reference: str, post: Post, job: Job) -> None:
     """Open the source that a reference names; without one the engine, else the demo images."""
-    try:
+    with _told(post, job, fatal=True):
         target = parse_target(reference)
         notice = ""
         try:
@@ -34,45 +73,48 @@ def open_target(reference: str, post: Post, job: Job) -> None:
         except EngineError as error:
             if reference:
                 raise
-            source, notice = open_source(Target("demo"), job), f"{error} These are the demo images."
-        post(messages.SourceOpened(source, target.name, notice))
-    except CancelledError:
-        return
-    except ImgscopeError as error:
-        post(messages.Failed(str(error), fatal=True))
+            source = open_source(Target("demo"), job)
+            reason = str(error).replace(", or look at the demo images with imgscope demo", "")
+            notice = f"These are the demo images. {reason}"
+        if job.cancelled:
+            source.close()
+        else:
+            post(messages.SourceOpened(source, target.name, notice))
 
 
-def find_image(source: Source, name: str, platform: Platform | None, post: Post) -> None:
+def find_image(source: Source, name: str, platform: Platform | None, post: Post, job: Job) -> None:
     """Find the image that the command line named."""
-    try:
+    with _told(post, job):
         post(messages.Found(source.find(name, platform)))
-    except ImgscopeError as error:
-        post(messages.Failed(str(error)))
 
 
 def list_images(source: Source, post: Post, job: Job) -> None:
     """List the images, better at every step; where it is cheap, read each to know its waste."""
-    try:
+    with _told(post, job):
         images: Sequence[Image] = ()
         for images in source.images(job):
-            post(_listing(images, complete=False))
+            post(_listing(images))
         if source.cheap:
-            images = list(images)
-            for position, image in enumerate(images):
-                analysis = analyze(source, image, job)
-                images[position] = analysis.sized_image
-                post(messages.Measured(image.id, analysis.waste.dead))
-        post(_listing(images, complete=True))
-    except CancelledError:
-        return
-    except ImgscopeError as error:
-        post(messages.Failed(str(error)))
+            _measure(source, list(images), post, job)
 
 
-def _listing(images: Sequence[Image], *, complete: bool) -> messages.ImagesListed:
+def _measure(source: Source, images: list[Image], post: Post, job: Job) -> None:
+    shown = time.monotonic()
+    for position, image in enumerate(images):
+        with suppress(ImgscopeError):  # said when it is opened; until then its figures are not known
+            analysis = analyze(source, image, job)
+            images[position] = analysis.sized_image
+            post(messages.Measured(image.id, analysis.waste.dead))
+        if (now := time.monotonic()) - shown >= _REFRESH:
+            shown = now
+            post(_listing(images))
+    post(_listing(images))
+
+
+def _listing(images: Sequence[Image]) -> messages.ImagesListed:
     forest = build(images)
     shown = [node.image for node, _ in forest.walk() if node.image is not None]
-    return messages.ImagesListed(forest, unique_bytes(images), usage(shown), complete)
+    return messages.ImagesListed(forest, unique_bytes(images), usage(shown))
 
 
 def open_image(source: Source, image: Image, post: Post, job: Job) -> None:
@@ -83,18 +125,17 @@ def open_image(source: Source, image: Image, post: Post, job: Job) -> None:
         nonlocal last
         if (now := time.monotonic()) - last >= _FRAME:
             last = now
-            post(messages.Progress(image.id, done, total))
+            post(messages.Progress(job, done, total))
 
     def layer_read(number: int, index: LayerIndex) -> None:
-        post(messages.LayerRead(image.id, number, index))
+        post(messages.LayerRead(job, number, index))
 
     job.report = report
-    try:
-        post(messages.Opened(analyze(source, image, job, layer_read)))
-    except CancelledError:
-        post(messages.Cancelled(image.id))
-    except ImgscopeError as error:
-        post(messages.Failed(str(error), image.id))
+    with _told(post, job, opening=True):
+        if not image.layers and not source.cheap:  # an engine may not have told the layers yet
+            image = source.find(image.id)
+        analysis = analyze(source, image, job, layer_read)
+        post(messages.Cancelled(job) if job.cancelled else messages.Opened(job, analysis))
 
 
 def make_view(analysis: Analysis, layer: int, merged: bool, post: Post, job: Job) -> None:
@@ -102,4 +143,4 @@ def make_view(analysis: Analysis, layer: int, merged: bool, post: Post, job: Job
     dead = ((copy.node, copy.stored_in) for path in analysis.waste.paths for copy in path.copies)
     view = LayerView(analysis.overlay, layer, merged=merged, dead=dead)
     if not job.cancelled:
-        post(messages.ViewReady(analysis.image.id, view))
+        post(messages.ViewReady(job, view))

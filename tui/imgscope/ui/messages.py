@@ -11,6 +11,7 @@ from imgscope.analysis import Analysis
 from imgscope.images.ancestry import Forest
 from imgscope.images.model import Image
 from imgscope.images.usage import Usage
+from imgscope.job import Job
 from imgscope.layers.index import LayerIndex
 from imgscope.layers.view import LayerView
 from imgscope.sources.base import Source
@@ -35,7 +36,6 @@ class ImagesListed(Message):
     forest: Forest
     unique: Mapping[str, int | None]
     usage: Usage | None
-    complete: bool
 
     def can_replace(self, message: Message) -> bool:
         return isinstance(message, ImagesListed)
@@ -49,22 +49,33 @@ class Found(Message):
 
 
 @dataclass
+class Measured(Message):
+    """The dead bytes of an image that nobody opened."""
+
+    image_id: str
+    dead: int
+
+
+# Of reading an image and drawing a layer: `job` tells whether that is still what the person wants.
+
+
+@dataclass
 class Progress(Message):
     """Bytes read of an image's layers."""
 
-    image_id: str
+    job: Job
     done: int
     total: int | None
 
     def can_replace(self, message: Message) -> bool:
-        return isinstance(message, Progress)
+        return isinstance(message, Progress) and message.job is self.job
 
 
 @dataclass
 class LayerRead(Message):
     """One layer was indexed."""
 
-    image_id: str
+    job: Job
     number: int
     index: LayerIndex
 
@@ -73,36 +84,29 @@ class LayerRead(Message):
 class Opened(Message):
     """An image was read and understood."""
 
+    job: Job
     analysis: Analysis
 
 
 @dataclass
-class Measured(Message):
-    """The dead bytes of an image that nobody opened."""
+class Cancelled(Message):
+    """Reading an image ended early, as the person wished."""
 
-    image_id: str
-    dead: int
+    job: Job
 
 
 @dataclass
 class ViewReady(Message):
     """A layer's tree can be drawn."""
 
-    image_id: str
+    job: Job
     view: LayerView
 
 
 @dataclass
 class Failed(Message):
-    """Something went wrong, in one sentence. `image_id` where it was about one image."""
+    """Something went wrong, in one sentence; `job` where that was reading an image."""
 
     text: str
-    image_id: str | None = None
+    job: Job | None = None
     fatal: bool = False
-
-
-@dataclass
-class Cancelled(Message):
-    """Reading an image was cancelled by the person."""
-
-    image_id: str

@@ -6,8 +6,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
-from textual.content import Content
+from textual.containers import Horizontal, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
@@ -16,21 +15,22 @@ _GROUPS = (
         "moving",
         (
             ("↑ ↓  k j", "one row up, down"),
-            ("pgup pgdn  home end  g G", "a page; first row, last row"),
-            ("← →  h l", "close or go to the parent; open or go to the first child"),
+            ("pgup pgdn", "one page up, down"),
+            ("home end  g G", "first row, last row"),
+            ("← →  h l", "close, or to the parent; open, or to the first child"),
             ("tab  shift+tab", "next pane, previous pane"),
-            ("enter, double click", "open the image, the layer, the directory, the wasted path"),
+            ("enter  double click", "open the image, layer, directory or wasted path"),
             ("esc", "cancel reading; one pane back"),
         ),
     ),
     (
         "looking",
         (
-            ("v", "the layer's own changes, or all files up to it (merged)"),
+            ("v", "a layer's own changes, or all files up to it (merged)"),
             ("z", "the pane alone, or all panes"),
             ("f5  ctrl+r", "list the images anew"),
             ("ctrl+p", "all commands and themes"),
-            ("q", "quit"),
+            ("q  ctrl+c", "quit"),
         ),
     ),
     (
@@ -38,9 +38,11 @@ _GROUPS = (
         (
             ("+", "added in this layer"),
             ("~", "changed: content, kind or link target"),
-            ("≈", "changed: mode, owner, time or xattrs only; the content was stored again"),
-            ("−", "removed in this layer; what lower layers stored still ships"),
-            ("dead", "stored here, and no file of the final image any more"),
+            ("≈", "changed: mode, owner, time or xattrs, not the content"),
+            ("=", "stored again, and nothing changed"),
+            ("−", "removed in this layer; the copy below still ships"),
+            ("dead", "stored here, and not in the final image"),
+            ("!", "damaged, or missing"),
             ("?", "not known before the image is read"),
         ),
     ),
@@ -49,8 +51,9 @@ _GROUPS = (
         (
             ("size", "bytes of all files in all layers, unpacked"),
             ("unique", "bytes in layers that no other image here uses"),
-            ("wasted", "dead bytes: shipped, but never seen"),
+            ("wasted, dead", "bytes that ship, but no path of the final image shows"),
             ("used by", "containers made from the image"),
+            ("efficiency", "the part of the bytes that is not dead"),
         ),
     ),
 )
@@ -61,15 +64,21 @@ class HelpScreen(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,question_mark,q,enter", "dismiss", "close", id="help.close"),
+        Binding("j", "scroll('down')", show=False, id="help.down"),
+        Binding("k", "scroll('up')", show=False, id="help.up"),
     ]
 
     def compose(self) -> ComposeResult:
-        pieces: list[str | tuple[str, str]] = []
-        for title, rows in _GROUPS:
-            pieces.append((f"{title}\n", "bold $primary"))
-            for keys, text in rows:
-                pieces += [(f"  {keys:<26}", "$accent"), f"{text}\n"]
-            pieces.append("\n")
-        pieces.append(("esc closes", "$text-muted"))
         with VerticalScroll(id="help"):
-            yield Static(Content.assemble(*pieces))
+            for title, rows in _GROUPS:
+                yield Static(title, classes="title")
+                for keys, text in rows:
+                    with Horizontal():
+                        yield Static(keys, classes="keys", markup=False)
+                        yield Static(text, classes="text", markup=False)
+                yield Static("")
+            yield Static("esc closes", classes="end")
+
+    def action_scroll(self, direction: str) -> None:
+        scroll = self.query_one("#help", VerticalScroll)
+        (scroll.scroll_down if direction == "down" else scroll.scroll_up)(animate=False)

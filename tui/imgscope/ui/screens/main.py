@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import ClassVar, Protocol, runtime_checkable
 
 from textual import on
@@ -16,8 +17,10 @@ from textual.widgets import Footer, Static
 from imgscope.analysis import Analysis
 from imgscope.images.model import Image, Platform
 from imgscope.job import Job
+from imgscope.layers.index import Problem
+from imgscope.layers.overlay import ROOT
 from imgscope.sources.base import Source
-from imgscope.text import bar, clean, size_text
+from imgscope.text import bar, clean, percent_text, size_text
 from imgscope.ui import loader, messages
 from imgscope.ui.widgets.files import FileTree
 from imgscope.ui.widgets.images import ImageTree
@@ -39,11 +42,11 @@ class MainScreen(Screen[None]):
     """Data comes in by messages of the workers; what the person does goes out as jobs."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab", "pane(1)", "next pane", id="pane.next", tooltip="To the next pane"),
+        Binding("shift+tab", "pane(-1)", "Previous pane", show=False, id="pane.previous"),
         Binding("v", "toggle_view", "changes/merged", id="view.toggle", tooltip="Own changes or merged tree"),
-        Binding("escape", "back", "back", id="back", tooltip="Cancel reading, or one pane back"),
-        Binding("tab", "app.focus_next", "next pane", id="pane.next", tooltip="To the next pane"),
-        Binding("shift+tab", "app.focus_previous", "Previous pane", show=False, id="pane.previous"),
         Binding("z", "zoom", "zoom", id="pane.zoom", tooltip="The pane alone, or all panes"),
+        Binding("escape", "back", "back", id="back", tooltip="Cancel reading, or one pane back"),
         Binding("f5,ctrl+r", "reload", "Reload", show=False, id="reload", tooltip="List the images anew"),
     ]
 
@@ -51,7 +54,7 @@ class MainScreen(Screen[None]):
         super().__init__()
         self._reference = reference
         self._platform = platform
-        self._named: str | None = None
+        self._named: str | None = None  # what the command line names, until it is found
         self.source: Source | None = None
         self._listing = Job()
         self._opening: Job | None = None
@@ -75,32 +78,37 @@ class MainScreen(Screen[None]):
     def on_mount(self) -> None:
         self._images, self._layers = self.query_one(ImageTree), self.query_one(LayerTable)
         self._files, self._wasted = self.query_one(FileTree), self.query_one(WastedPaths)
+        self._panes: tuple[Lines, ...] = (self._images, self._layers, self._files, self._wasted)
         self._images.set_note("looking for images …")
         self._images.focus()
-        self._work(lambda: loader.open_target(self._reference, self.post_message, self._listing))
+        job = self._listing
+        self._work(lambda: loader.open_target(self._reference, self.post_message, job))
 
-    def _work(self, work: object) -> None:
-        self.run_worker(work, thread=True, exit_on_error=True)  # type: ignore[arg-type]
+    def _work(self, work: Callable[[], None]) -> None:
+        self.run_worker(loader.in_thread(work))
+
+    def _notice(self, text: str) -> None:
+        """A line for the person, above all panes; empty: none."""
+        notice = self.query_one("#notice", Static)
+        notice.update(Content(clean(text)))
+        notice.display = bool(text)
 
     # -- the source and its list --------------------------------------------------------------------
 
     @on(messages.SourceOpened)
     def _source_opened(self, message: messages.SourceOpened) -> None:
-        self.source = message.source
+        self.source = source = message.source
         self._named = message.name
-        self._head(message.source.label)
-        notice = self.query_one("#notice", Static)
-        notice.update(Content(clean(message.notice)))
-        notice.display = bool(message.notice)
-        source = message.source
-        if message.name is not None:
-            name = message.name
-            self._work(lambda: loader.find_image(source, name, self._platform, self.post_message))
+        self._head(source.label)
+        self._notice(message.notice)
         self._list()
+        if (name := message.name) is not None:
+            job = self._listing
+            self._work(lambda: loader.find_image(source, name, self._platform, self.post_message, job))
 
     def _list(self) -> None:
-        source, job = self.source, self._listing
-        if source is not None:
+        if (source := self.source) is not None:
+            job = self._listing
             self._work(lambda: loader.list_images(source, self.post_message, job))
 
     @on(messages.ImagesListed)
@@ -116,20 +124,26 @@ class MainScreen(Screen[None]):
                 if message.usage.reclaimable is not None:
                     parts.append(f"{size_text(message.usage.reclaimable)} reclaimable")
             self._head(*parts)
-        if first and self._named is None:
+        shown = message.forest.nodes.get(self._wanted or "")
+        if shown and shown.image and self.analysis is None and not self._layers.row_count:
+            self._layers.show(shown.image)  # an engine tells names first and layers later
+        if first and self._wanted is not None:
+            self._images.go(self._wanted)
+        elif self._named is None:
             self._look()
 
     def _head(self, *parts: str) -> None:
         pieces: list[str | tuple[str, str]] = [("imgscope", "bold $primary")]
         for part in parts:
-            pieces += [("  ·  ", "$foreground 30%"), (clean(part), "$text-muted")]
+            pieces += [("  ·  ", "$foreground 30%"), (clean(part), "$foreground 70%")]
         self.query_one("#head", Static).update(Content.assemble(*pieces))
 
     @on(messages.Found)
     def _found(self, message: messages.Found) -> None:
-        self._images.go(message.image.id)
+        self._named = None
         self._open(message.image)
-        self._layers.focus()
+        self._images.go(message.image.id)
+        self._go_to(self._layers)
 
     @on(messages.Measured)
     def _measured(self, message: messages.Measured) -> None:
@@ -141,11 +155,15 @@ class MainScreen(Screen[None]):
         if message.fatal:
             assert isinstance(self.app, Leaving)
             self.app.fail(message.text)
-            return
-        if message.image_id is not None and message.image_id == self._wanted:
+        elif message.job is None:
+            self._named = None
+            self._notice(message.text)
+            self._images.set_note("esc goes back, f5 lists the images anew, q quits")
+            self._look()
+        elif message.job is self._opening:
             self._opening = None
             self._files.clear(clean(message.text))
-        self.notify(clean(message.text), severity="error", markup=False, timeout=10)
+            self._wasted.clear("")
 
     # -- one image ----------------------------------------------------------------------------------
 
@@ -155,110 +173,103 @@ class MainScreen(Screen[None]):
 
     def _look(self) -> None:
         """Show what is known of the image under the cursor, reading it where that costs little."""
-        node = self._images.node
-        if node is None or node.image is None or self.source is None:
+        node, source = self._images.node, self.source
+        if node is None or source is None or node.id == self._wanted:
             return
-        image = node.image
-        if image.id == self._wanted:
-            return
-        if self.source.cheap or image.id in self._analyses:
-            self._open(image)
-        elif self._opening is None:
-            self._announce(image)
+        if self._opening is not None and not source.cheap:
+            return  # what the person waits for stays on the screen
+        if node.image is None:
+            self._cancel()
+            self._wanted, self.analysis = node.id, None
+            self._layers.clear("these layers are what the images below have in common")
+            self._files.clear("no image here has just these layers")
+            self._wasted.clear("")
+        elif source.cheap or node.image.id in self._analyses:
+            self._open(node.image)
+        else:
+            self._announce(node.image)
 
     def _announce(self, image: Image) -> None:
         """The layers as listed; their files are not read yet."""
         self._wanted = image.id
         self.analysis = None
-        self._show_layers(image)
+        self._layers.show(image)
         size = f" ({size_text(image.size)})" if image.size else ""
-        self._files.clear(f"enter reads the layers of {clean(image.name)}{size}")
-        self._files.set_title("files")
-        self._wasted.show((), "wasted", "known once the layers are read")
+        self._files.clear(f"enter reads the layers of {clean(image.name)[:200]}{size}")
+        self._wasted.clear("known once the layers are read")
 
     @on(Lines.Selected, "#images")
-    def _image_selected(self) -> None:
+    def _image_selected(self, message: Lines.Selected) -> None:
         node = self._images.node
-        if node is not None and node.image is not None:
+        if node is None:
+            return
+        if node.image is None:
+            self._images.toggle(message.row)
+        else:
             self._open(node.image)
-            self._layers.focus()
+            self._go_to(self._layers)
 
     def _open(self, image: Image) -> None:
-        known = self._analyses.get(image.id)
+        job = self._opening
+        if job is not None and image.id == self._wanted and not job.cancelled:
+            return  # it is being read
+        self._cancel()
+        if (known := self._analyses.get(image.id)) is not None:
+            self._wanted = image.id
+            self._present(known)
+        elif (source := self.source) is not None:
+            self._announce(image)
+            self._files.set_note("reading the layers …\nesc cancels")
+            self._opening = opening = Job()
+            self._work(lambda: loader.open_image(source, image, self.post_message, opening))
+
+    def _cancel(self) -> None:
+        """Whatever is being read is not wanted any more."""
         if self._opening is not None:
-            if image.id == self._wanted:
-                return
             self._opening.cancel()
             self._opening = None
-        if known is not None:
-            self._wanted = image.id
-            self._show_layers(known.image)
-            self._opened(messages.Opened(known))
-            return
-        if self.source is None:
-            return
-        self._announce(image)
-        self._files.clear("reading the layers …\nesc cancels")
-        source, job = self.source, Job()
-        self._opening = job
-        self._work(lambda: loader.open_image(source, image, self.post_message, job))
-
-    def _show_layers(self, image: Image) -> None:
-        count = len(image.layers)
-        self._layers.set_title(f"layers · {clean(image.name)} · {count} layer{'' if count == 1 else 's'}")
-        self._layers.set_note(
-            "this image has no layers" if image.history else "not known before it is opened"
-        )
-        self._layers.show(image)
 
     @on(messages.Progress)
     def _progress(self, message: messages.Progress) -> None:
-        if message.image_id != self._wanted or self._opening is None:
+        if message.job is not self._opening or message.job.cancelled:
             return
-        done = size_text(message.done)
-        if message.total:
-            share = bar(message.done, message.total, 20)
-            text = f"reading the layers  {share}  {done} of {size_text(message.total)}"
-        else:
-            text = f"reading the layers  {done}"
-        self._files.set_note(f"{text}\nesc cancels")
+        text = size_text(message.done)
+        if message.total and message.done <= message.total:
+            text = f"{bar(message.done, message.total, 16)}▏ {text} of {size_text(message.total)}"
+        self._files.set_note(f"reading the layers\n{text}\nesc cancels")
 
     @on(messages.LayerRead)
     def _layer_read(self, message: messages.LayerRead) -> None:
-        if message.image_id == self._wanted:
+        if message.job is self._opening:
             self._layers.show_layer(message.number, message.index)
 
     @on(messages.Cancelled)
     def _cancelled(self, message: messages.Cancelled) -> None:
-        if message.image_id == self._wanted and self._opening is None:
+        if message.job is self._opening:
+            self._opening = None
             self._files.clear("cancelled; enter on the image reads it again")
 
     @on(messages.Opened)
     def _opened(self, message: messages.Opened) -> None:
-        analysis = message.analysis
-        image = analysis.image
-        self._analyses[image.id] = analysis
+        if message.job is self._opening:
+            self._opening = None
+            self._present(message.analysis)
+
+    def _present(self, analysis: Analysis) -> None:
+        """Show an image that was read."""
+        image, waste, problems = analysis.image, analysis.waste, analysis.problems
+        self._analyses[image.id] = self.analysis = analysis
         self._analyses.move_to_end(image.id)
         while len(self._analyses) > _KEPT:
             self._analyses.popitem(last=False)
-        self._images.wasted[image.id] = analysis.waste.dead
-        self._images.refresh()
-        if image.id != self._wanted:
-            return
-        self._opening = None
-        self.analysis = analysis
+        self._images.wasted[image.id] = waste.dead
         self._images.opened_id = image.id
-        waste = analysis.waste
-        self._show_layers(image)
+        self._images.refresh()
         self._layers.show_waste(image, waste)
-        partial = f" · {len(analysis.problems)} problems, totals are partial" if analysis.problems else ""
-        title = f"wasted · {size_text(waste.dead)} · efficiency {waste.efficiency:.0%}{partial}"
-        first = (
-            clean(analysis.problems[0].message)
-            if analysis.problems
-            else "nothing: every stored byte is in use"
-        )
-        self._wasted.show(waste.paths, title, first)
+        title = ["wasted", size_text(waste.dead), f"efficiency {percent_text(waste.efficiency)}"]
+        if problems:
+            title += [f"{len(problems)} problem{'' if len(problems) == 1 else 's'}", "totals are partial"]
+        self._wasted.show(waste.paths, problems, "nothing: every stored byte is in use", *title)
         self._show_view()
 
     # -- one layer ----------------------------------------------------------------------------------
@@ -266,19 +277,17 @@ class MainScreen(Screen[None]):
     @on(Lines.Highlighted, "#layers")
     def _layer_highlighted(self) -> None:
         view = self._files.view
-        if self.analysis is not None and (
-            view is None or view.layer != self._layers.number or view.merged != self.merged
-        ):
+        if view is None or view.layer != self._layers.number or view.merged != self.merged:
             self._show_view()
 
     def _show_view(self) -> None:
         analysis, layer = self.analysis, self._layers.number
         if analysis is None:
             return
+        self._viewing.cancel()
         if layer is None:
             self._files.clear("this image has no files")
             return
-        self._viewing.cancel()
         job = self._viewing = Job()
         merged = self.merged
         self._work(lambda: loader.make_view(analysis, layer, merged, self.post_message, job))
@@ -286,21 +295,19 @@ class MainScreen(Screen[None]):
     @on(messages.ViewReady)
     def _view_ready(self, message: messages.ViewReady) -> None:
         view = message.view
-        if (
-            message.image_id != self._wanted
-            or view.layer != self._layers.number
-            or view.merged != self.merged
-        ):
+        if message.job is not self._viewing or self.analysis is None:
             return
         if view.merged:
             stack = "layer 1" if view.layer == 1 else f"layers 1–{view.layer}"
-            title = f"files · {stack} merged · {size_text(view.size(0))}"
+            title = [f"{stack} merged", size_text(view.size(ROOT))]
+            note = "no file is there yet"
         else:
-            title = f"files · layer {view.layer}, changes · {size_text(view.size(0))}"
-            if view.gone(0):
-                title += f" · hides {size_text(view.gone(0))}"
-        self._files.set_title(title)
-        self._files.show(view)
+            title = [f"layer {view.layer}, changes", size_text(view.size(ROOT))]
+            if gone := view.gone(ROOT):
+                title.append(f"removes {size_text(gone)}")
+            note = "this layer changes no file"
+        broken = next((problem for problem in self.analysis.problems if problem.layer == view.layer), None)
+        self._files.show(view, clean(broken.message) if broken else note, "files", *title)
         if self._reveal is not None:
             path, self._reveal = self._reveal, None
             self._files.reveal(view.overlay.find(path))
@@ -308,30 +315,42 @@ class MainScreen(Screen[None]):
     @on(Lines.Selected, "#layers")
     def _layer_selected(self) -> None:
         if self.analysis is not None:
-            self._files.focus()
+            self._go_to(self._files)
 
     @on(Lines.Selected, "#wasted")
     def _wasted_selected(self, message: Lines.Selected) -> None:
-        """Go to the copy that lies dead."""
-        wasted = self._wasted.paths[message.row]
+        """Go to the copy that lies dead, or to the layer that is damaged."""
+        item = self._wasted.item(message.row)
+        if isinstance(item, Problem):
+            if item.layer is not None:
+                self._layers.go(item.layer)
+                self._go_to(self._layers)
+            return
         self.merged = False
-        self._reveal = wasted.path
-        self._layers.go(wasted.stored_in[0])
-        self._files.focus()
+        self._reveal = item.path
+        self._layers.go(item.stored_in[0])
+        self._go_to(self._files)
         self._show_view()
 
     # -- keys ---------------------------------------------------------------------------------------
 
+    def _go_to(self, pane: Lines) -> None:
+        """Focus a pane; where one is zoomed, this one is from now on."""
+        pane.focus()
+        if self.maximized is not None:
+            self.maximize(pane)
+
+    def action_pane(self, step: int) -> None:
+        here = self._panes.index(self.focused) if isinstance(self.focused, Lines) else min(-step, 0)
+        self._go_to(self._panes[(here + step) % len(self._panes)])
+
     def action_toggle_view(self) -> None:
         self.merged = not self.merged
-        if self._files.node is not None and self._files.view is not None:
-            self._reveal = self._files.view.overlay.path(self._files.node)
         self._show_view()
 
     def action_back(self) -> None:
-        if self._opening is not None:
+        if self._opening is not None and not self._opening.cancelled:
             self._opening.cancel()
-            self._opening = None
             self._files.clear("cancelling …")
         elif self.maximized is not None:
             self.minimize()
@@ -347,12 +366,15 @@ class MainScreen(Screen[None]):
             self.maximize(self.focused)
 
     def action_reload(self) -> None:
-        self._list()
+        if self.source is not None:
+            self._listing.cancel()
+            self._listing = Job()
+            self._notice("")
+            self._list()
 
     def on_unmount(self) -> None:
         self._listing.cancel()
         self._viewing.cancel()
-        if self._opening is not None:
-            self._opening.cancel()
+        self._cancel()
         if self.source is not None:
             self.source.close()

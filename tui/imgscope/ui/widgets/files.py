@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from rich.cells import cell_len
+
 from imgscope.layers.index import Kind
-from imgscope.layers.overlay import ROOT, State
+from imgscope.layers.overlay import ROOT, Overlay, State
 from imgscope.layers.view import LayerView
 from imgscope.text import name_text, size_text
 from imgscope.ui.widgets.lines import Lines, Piece, fit
@@ -28,16 +30,22 @@ _KIND_LETTERS = {
     Kind.FIFO: "p",
 }
 _AUTO_OPEN = 40  # rows: small trees are shown open
+_LONG = 1000  # bytes of a name that are looked at: more than any screen is wide
 
 
 class FileTree(Lines):
     """Directories open as they are asked for; only rows that are seen are made."""
 
     def __init__(self) -> None:
-        super().__init__("files", "files")
+        super().__init__("files")
         self.view: LayerView | None = None
+        self._overlay: Overlay | None = None
         self._rows: list[tuple[int, int]] = []  # node, depth
-        self._open: set[int] = set()
+        self._unfolded: set[int] = set()  # by the person, in any layer of the image
+        self._folded: set[int] = set()
+        self._unasked: set[int] = set()  # opened by us, in this view
+        self._wanted = ROOT  # where the person put the cursor last
+        self._placed = ROOT  # where the cursor was put instead, for this view has no such path
 
     @property
     def row_count(self) -> int:
@@ -49,40 +57,56 @@ class FileTree(Lines):
 
     def clear(self, note: str) -> None:
         """Nothing to show, and why."""
+        self._keep()
         self.view = None
         self._rows = []
         self.note = note
+        self.set_title("files")
         self.changed(0)
 
-    def show(self, view: LayerView) -> None:
-        """Draw a tree; what was open stays open, the cursor stays on its path where that is there."""
-        same = self.view is not None and self.view.overlay is view.overlay
-        here = self.node if same else None
-        if not same:
-            self._open.clear()
+    def show(self, view: LayerView, note: str, *title: str) -> None:
+        """Draw a tree. What was open stays open; the cursor stays on its path, or as near as it gets."""
+        if view.overlay is self._overlay:
+            self._keep()
+        else:  # another image: what was open, and where the cursor was, means nothing in it
+            self._unfolded.clear()
+            self._folded.clear()
+            self._wanted = self._placed = ROOT
+        self._overlay = view.overlay
         self.view = view
-        self.note = "this layer changes no file" if not view.merged else "no file is there yet"
-        if not same or not self._open:
-            self._open_chains()
+        self.note = note
+        self.set_title(*title)
+        self._open_unasked()
         self._rows = list(self._below(ROOT, 0))
-        row = next((row for row, (node, _) in enumerate(self._rows) if node == here), 0) if here else 0
+        rows = {node: row for row, (node, _) in enumerate(self._rows)}
+        place = self._wanted
+        while place > ROOT and place not in rows:
+            place = view.overlay.parents[place]
+        row = rows.get(place, 0)
+        self._placed = self._rows[row][0] if self._rows else ROOT
         self.changed(row)
 
-    def _open_chains(self) -> None:
-        """Open what a person would open first: lone directories, and the rest while it fits on a page."""
+    def _keep(self) -> None:
+        """Note where the person has put the cursor."""
+        if self.node is not None and self.node != self._placed:
+            self._wanted = self.node
+
+    def _open_unasked(self) -> None:
+        """Open what a person would open first: level by level, as long as all of it fits on a page."""
         assert self.view is not None
+        self._unasked.clear()
         room = _AUTO_OPEN
         level = [ROOT]
         while level:
-            following = []
-            for node in level:
-                children = self.view.children(node)
-                room -= len(children)
-                if room < 0 and len(children) > 1:
-                    return
-                self._open.add(node)
-                following += [child for child in children if self.view.has_children(child)]
-            level = following
+            below = [child for node in level for child in self.view.children(node)]
+            room -= len(below)
+            if room < 0 and len(below) > len(level):
+                return
+            self._unasked.update(level)
+            level = [child for child in below if self.view.has_children(child)]
+
+    def _is_open(self, node: int) -> bool:
+        return node in self._unfolded or (node in self._unasked and node not in self._folded)
 
     def _below(self, node: int, depth: int) -> Iterable[tuple[int, int]]:
         assert self.view is not None
@@ -90,7 +114,7 @@ class FileTree(Lines):
         while stack:
             child, level = stack.pop()
             yield child, level
-            if child in self._open:
+            if self._is_open(child):
                 stack += [(grandchild, level + 1) for grandchild in reversed(self.view.children(child))]
 
     def reveal(self, node: int) -> bool:
@@ -100,7 +124,7 @@ class FileTree(Lines):
         parents = self.view.overlay.parents
         above = parents[node]
         while above > ROOT:
-            self._open.add(above)
+            self._unfolded.add(above)
             above = parents[above]
         self._rows = list(self._below(ROOT, 0))
         for row, (found, _) in enumerate(self._rows):
@@ -114,15 +138,16 @@ class FileTree(Lines):
         assert self.view is not None
         node, depth = self._rows[number]
         if opened and self.view.has_children(node):
-            if node in self._open:
+            if self._is_open(node):
                 self.cursor = number + 1
             else:
-                self._open.add(node)
+                self._unfolded.add(node)
                 self._rows[number + 1 : number + 1] = self._below(node, depth + 1)
                 self.changed()
         elif not opened:
-            if node in self._open and self.view.has_children(node):
-                self._open.discard(node)
+            if self._is_open(node) and self.view.has_children(node):
+                self._unfolded.discard(node)
+                self._folded.add(node)
                 end = number + 1
                 while end < len(self._rows) and self._rows[end][1] > depth:
                     end += 1
@@ -135,56 +160,69 @@ class FileTree(Lines):
                         self.cursor = row
                         break
 
-    def action_select(self) -> None:
-        """Enter opens and closes directories."""
-        if self.view is not None and self._rows:
-            self.fold(self.cursor, self._rows[self.cursor][0] not in self._open)
-        super().action_select()
-
     def head(self, width: int) -> str:
         attributes = f"{'mode':<11} {'owner':>9} " if width >= _WIDE else ""
-        space = max(width - 1 - len(attributes) - _SIZE - 6, 8)
+        space = self._space(width, attributes)
         return fit("  name", space) + attributes + fit("size", _SIZE, right=True)
+
+    @staticmethod
+    def _space(width: int, attributes: str) -> int:
+        """Cells for sign and name: what attributes, size and the word `dead` leave."""
+        return max(width - len(attributes) - _SIZE - 5, 8)
 
     def row(self, number: int, width: int) -> Iterable[Piece]:
         view = self.view
         assert view is not None
         node, depth = self._rows[number]
         state = view.state(node)
-        sign, style = _SIGNS[state] if not view.merged or state != State.UNCHANGED else (" ", "")
+        sign, style = _SIGNS[state]
         version = view.version(node)
         entry = view.overlay.describe(version) if version >= 0 else None
         kind = view.overlay.kind(version) if version >= 0 else Kind.DIRECTORY
-        fold = ("▾ " if node in self._open else "▸ ") if view.has_children(node) else "  "
-        name = name_text(view.overlay.names[node])
+        fold = ("▾ " if self._is_open(node) else "▸ ") if view.has_children(node) else "  "
+        name = _short(view.overlay.names[node])
         if kind == Kind.DIRECTORY:
             name += "/"
         detail = ""
         if entry is not None and entry.link:
-            detail = f" → {name_text(entry.link)}"
+            detail = (
+                f" (same file as /{_short(entry.link)})"
+                if kind == Kind.HARDLINK
+                else f" → {_short(entry.link)}"
+            )
         elif state in (State.CONTENT, State.METADATA) and not view.merged:
             what = self._changes(node)
             detail = f" ({', '.join(what)})" if what else ""
+        elif state == State.UNCHANGED and not view.merged and kind == Kind.FILE:
+            sign, style, detail = "=", "metadata", " (stored again)"
         attributes = ""
         if width >= _WIDE:
             mode = f"{_mode(kind, entry.mode)}" if entry else ""
             owner = f"{entry.uid}:{entry.gid}" if entry else ""
-            attributes = f"{mode:<11} {owner:>9} "
+            attributes = f"{mode:<11} {fit(owner, 9, right=True)} "
         dead = view.is_dead(node)
         gone = state == State.REMOVED or (kind == Kind.DIRECTORY and not view.size(node) and view.gone(node))
         size = view.gone(node) if gone else view.size(node)
         text = ("−" if gone and size else "") + (size_text(size) if size or kind == Kind.FILE else "")
-        space = max(width - 1 - len(attributes) - _SIZE - 6, 8)
-        indent = min(2 * depth, max(space - 12, 0))
+        space = self._space(width, attributes)
+        indent = min(2 * depth, max(space - 24, 0))  # a deep tree must leave room for names
+        left = max(space - 4 - indent - 1, 1)  # a blank before the next column
+        shown = fit(name, min(cell_len(name), left))
         yield f"{sign} ", style
         yield " " * indent + fold, "dim"
-        left = max(space - 4 - indent, 1)
-        shown = fit(name, min(len(name), left)) if len(name) >= left else name
         yield shown, style or ("" if state != State.NONE else "dim")
-        yield fit(detail, max(left - len(shown), 0)), "dim"
+        yield fit(detail, left - cell_len(shown)) + " ", "dim"
         yield attributes, "dim"
         yield fit(text, _SIZE, right=True), "dead" if dead else "removed" if gone else ""
         yield (" dead" if dead else ""), "dead"
+
+    def action_select(self) -> None:
+        """Enter, and a double click, open and close directories."""
+        if self.view is not None and self._rows:
+            node = self._rows[self.cursor][0]
+            if self.view.has_children(node):
+                self.fold(self.cursor, not self._is_open(node))
+        super().action_select()
 
     def _changes(self, node: int) -> tuple[str, ...]:
         assert self.view is not None
@@ -204,3 +242,7 @@ def _mode(kind: Kind, mode: int) -> str:
         if mode & bit:
             cells[place] = lower if cells[place] == "x" else upper
     return _KIND_LETTERS.get(kind, "-") + "".join(cells)
+
+
+def _short(name: bytes) -> str:
+    return name_text(name) if len(name) <= _LONG else name_text(name[:_LONG]) + "…"

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from rich.cells import cell_len
+from textual.geometry import Size
+
 from imgscope.images.ancestry import Forest, Node
 from imgscope.report import branches, node_name
-from imgscope.text import age_text, size_text
-from imgscope.ui.widgets.lines import Lines, Piece, fit
+from imgscope.text import age_text, clean, size_text
+from imgscope.ui.widgets.lines import TOP, Lines, Piece, fit, fit_end
 
 _SIZE, _AGE, _USED = 8, 9, 7
 
 
 class ImageTree(Lines):
-    """One row per image: size, bytes that are its own, wasted bytes, containers, age."""
+    """One row per image: size, bytes that are its own, wasted bytes, containers, age.
+
+    As high as its rows, within the limits of the style sheet.
+    """
 
     def __init__(self) -> None:
-        super().__init__("images", "images")
+        super().__init__("images")
         self.forest: Forest | None = None
         self._rows: list[tuple[Node, str]] = []
         self._unique: Mapping[str, int | None] = {}
         self._folded: set[str] = set()
+        self._used = False  # whether the source knows of containers
         self.wasted: dict[str, int] = {}
         self.opened_id: str | None = None
 
@@ -33,11 +40,17 @@ class ImageTree(Lines):
         """The node under the cursor."""
         return self._rows[self.cursor][0] if self._rows else None
 
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return self.row_count + TOP + 1  # a blank line, where there is room
+
     def show(self, forest: Forest, unique: Mapping[str, int | None]) -> None:
         """Draw a forest, the cursor staying on its image."""
         here = self.node.id if self.node else None
         self.forest, self._unique = forest, unique
+        images = (node.image for node in forest.nodes.values())
+        self._used = any(image is not None and image.containers is not None for image in images)
         self._refold(here)
+        self.refresh(layout=True)
 
     def _refold(self, here: str | None) -> None:
         assert self.forest is not None
@@ -65,24 +78,26 @@ class ImageTree(Lines):
         elif node.place:
             self.go(node.place)
 
-    def head(self, width: int) -> str:
-        return self._line("  image", "size", "unique", "wasted", "used by", "age", width)
+    def toggle(self, number: int) -> None:
+        """Close what is open, open what is closed."""
+        self.fold(number, self._rows[number][0].id in self._folded)
 
-    def _line(self, name: str, size: str, unique: str, wasted: str, used: str, age: str, width: int) -> str:
-        return "".join(text for text, _ in self._pieces(name, size, unique, wasted, used, age, width))
+    def head(self, width: int) -> str:
+        return "".join(
+            text for text, _ in self._pieces("  image", "size", "unique", "wasted", "used by", "age", width)
+        )
 
     def _pieces(
         self, name: str, size: str, unique: str, wasted: str, used: str, age: str, width: int
     ) -> list[Piece]:
-        wide = width >= 76
         columns = [
             (size, _SIZE, ""),
             (unique, _SIZE, "dim"),
             (wasted, _SIZE, "dead" if wasted[:1].isdigit() and wasted != "0 B" else "dim"),
         ]
-        if wide:
-            columns += [(used, _USED, "dim"), (age, _AGE, "dim")]
-        taken = sum(column[1] + 2 for column in columns) + 1
+        if width >= 72:
+            columns += [(used, _USED, "dim")] * self._used + [(age, _AGE, "dim")]
+        taken = sum(column[1] + 2 for column in columns)
         pieces: list[Piece] = [(fit(name, max(width - taken, 8)), "")]
         for text, cells, style in columns:
             pieces.append(("  " + fit(text, cells, right=True), style))
@@ -91,32 +106,41 @@ class ImageTree(Lines):
     def row(self, number: int, width: int) -> Iterable[Piece]:
         node, branch = self._rows[number]
         image = node.image
-        folded = " …" if node.id in self._folded else ""
         mark = "▸ " if node.id == self.opened_id else "  "
-        name = node_name(node) + folded
-        if node.candidates and self.forest:
-            bases = ", ".join(node_name(self.forest.nodes[item]) for item in node.candidates)
-            name += f" (on one of {bases})"
         if image is None:
             pieces = self._pieces("", size_text(node.size), "", "", "", "", width)
         else:
-            unique = self._unique.get(node.id)
-            wasted = self.wasted.get(node.id)
-            used = "–" if not image.containers else str(image.containers)
             pieces = self._pieces(
                 "",
                 size_text(node.size),
-                size_text(unique),
-                size_text(wasted),
-                used,
+                size_text(self._unique.get(node.id)),
+                size_text(self.wasted.get(node.id)),
+                str(image.containers or "–"),
                 age_text(image.created),
                 width,
             )
         space = len(pieces[0][0])
+        branch = branch[: max(space - len(mark) - 8, 0)]
         yield mark, "bar"
         yield branch, "dim"
         style = (
             "dim" if node.virtual or not node.references else "strong" if node.id == self.opened_id else ""
         )
-        yield fit(name, max(space - len(mark) - len(branch), 1)), style
+        yield self._names(node, max(space - len(mark) - len(branch), 1)), style
         yield from pieces[1:]
+
+    def _names(self, node: Node, width: int) -> str:
+        """What fits of an image's names: all of them, or the end of the first and how many more."""
+        after = " …" if node.id in self._folded else ""
+        if node.candidates and self.forest:
+            bases = ", ".join(node_name(self.forest.nodes[item]) for item in node.candidates)
+            after += f" (on one of {bases})"
+        whole = node_name(node)
+        if cell_len(whole + after) <= width or not node.references:
+            return fit(whole + after, width)
+        more = f" +{len(node.references) - 1}" if len(node.references) > 1 else ""
+        first = clean(node.references[0])
+        room = max(width - len(more), 1)
+        if cell_len(first) > room:
+            return fit_end(first, room) + more
+        return fit(first + more + after, width)

@@ -12,15 +12,16 @@ from imgscope.text import bar, clean, size_text
 from imgscope.ui.widgets.lines import Lines, Piece, fit
 
 _SIZE = 7
+_LONG = 1000  # characters of an instruction that are kept: more than any screen is wide
 
 
 class LayerTable(Lines):
     """One row per layer, the lowest first: number, size as a bar and in bytes, dead bytes, instruction."""
 
     def __init__(self) -> None:
-        super().__init__("layers", "layers")
+        super().__init__("layers")
         self.image: Image | None = None
-        self._rows: list[tuple[Layer | None, History | None]] = []
+        self._rows: list[tuple[Layer | None, str]] = []  # None: a step that made no layer
         self._sizes: dict[int, int] = {}
         self._waste: Waste | None = None
 
@@ -36,24 +37,22 @@ class LayerTable(Lines):
                 return layer.index
         return self.image.layers[0].index if self.image and self.image.layers else None
 
+    def clear(self, note: str) -> None:
+        """No image, and why."""
+        self.image = None
+        self._rows = []
+        self._waste = None
+        self.note = note
+        self.set_title("layers")
+        self.changed(0)
+
     def show(self, image: Image) -> None:
         """The layers as the source lists them, before they are read."""
         same = self.image is not None and self.image.id == image.id
-        self.image = image
         self._waste = None
         self._sizes = {layer.index: layer.size for layer in image.layers if layer.size is not None}
-        self._rows = self._steps(image)
+        self._take(image)
         self.changed(None if same else 0)
-
-    @staticmethod
-    def _steps(image: Image) -> list[tuple[Layer | None, History | None]]:
-        """Layers and the empty steps between them, in the order they were made."""
-        layers = list(image.layers)
-        stored = sum(not step.empty_layer for step in image.history)
-        if stored != len(layers):
-            return [(layer, layer.history) for layer in layers]
-        left = iter(layers)
-        return [(None if step.empty_layer else next(left), step) for step in image.history]
 
     def show_layer(self, number: int, index: LayerIndex) -> None:
         """A layer was read: its size is known."""
@@ -62,30 +61,47 @@ class LayerTable(Lines):
 
     def show_waste(self, image: Image, waste: Waste) -> None:
         """All layers were read: dead bytes are known, and the history for sure."""
-        self.image = image
-        self._rows = self._steps(image)
+        same = self.image is not None and self.image.id == image.id
         self._waste = waste
         self._sizes = {number: layer.size for number, layer in enumerate(waste.layers, 1)}
-        self.changed()
+        number = self.number if same else None
+        self._take(image)
+        self.changed(None if same else 0)
+        if number is not None:
+            self.go(number)
+
+    def _take(self, image: Image) -> None:
+        count = len(image.layers)
+        self.image = image
+        self._rows = [
+            (layer, clean(one_line(instruction(step))[:_LONG]) if step else "")
+            for layer, step in _steps(image)
+        ]
+        self.note = "this image has no layers" if image.history else "not known before it is opened"
+        known = [f"{count} layer{'' if count == 1 else 's'}"] if image.layers or image.history else []
+        self.set_title("layers", clean(image.name)[:_LONG], *known)
 
     def go(self, number: int) -> None:
         """Put the cursor on a layer."""
+        if number == self.number:
+            return
         for row, (layer, _) in enumerate(self._rows):
             if layer is not None and layer.index == number:
                 self.cursor = row
 
     @staticmethod
     def _bar_width(width: int) -> int:
-        return 8 if width >= 60 else 5 if width >= 46 else 2
+        return 8 if width >= 60 else 5 if width >= 46 else 0
 
     def head(self, width: int) -> str:
-        return f"{'#':>3} {'':{self._bar_width(width)}} {'size':>{_SIZE}} {'dead':>{_SIZE}}  instruction"
+        bar_width = self._bar_width(width)
+        gap = " " * (bar_width + 2 if bar_width else 1)
+        return f"{'#':>3}{gap}{'size':>{_SIZE}} {'dead':>{_SIZE}}  instruction"
 
     def row(self, number: int, width: int) -> Iterable[Piece]:
-        layer, step = self._rows[number]
-        text = clean(one_line(instruction(step))) if step else ""
+        layer, text = self._rows[number]
         bar_width = self._bar_width(width)
-        rest = max(width - (3 + 1 + bar_width + 1 + _SIZE + 1 + _SIZE + 2), 1)
+        rest = max(width - len(self.head(width)) + len("instruction"), 1)
         if layer is None:
             yield " " * (width - rest), ""
             yield fit(text, rest), "dim"
@@ -94,7 +110,17 @@ class LayerTable(Lines):
         dead = self._waste.layers[layer.index - 1].dead if self._waste else None
         most = max(self._sizes.values(), default=0)
         yield f"{layer.index:>3} ", "dim"
-        yield bar(size or 0, most, bar_width) + " ", "bar"
-        yield fit(size_text(size), _SIZE, right=True) + " ", ""
+        yield bar(size or 0, most, bar_width), "bar"
+        yield " " * bool(bar_width) + fit(size_text(size), _SIZE, right=True) + " ", ""
         yield fit(size_text(dead), _SIZE, right=True) + "  ", "dead" if dead else "dim"
         yield fit(text or "(no instruction recorded)", rest), "" if text else "dim"
+
+
+def _steps(image: Image) -> list[tuple[Layer | None, History | None]]:
+    """Layers and the empty steps between them, in the order they were made."""
+    layers = list(image.layers)
+    stored = sum(not step.empty_layer for step in image.history)
+    if stored != len(layers):
+        return [(layer, layer.history) for layer in layers]
+    left = iter(layers)
+    return [(None if step.empty_layer else next(left), step) for step in image.history]

@@ -6,6 +6,7 @@ that are seen are made into text (Textual's line API), whatever their number.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -34,6 +35,16 @@ def fit(text: str, width: int, *, right: bool = False) -> str:
     return " " * (width - length) + text if right else text + " " * (width - length)
 
 
+def fit_end(text: str, width: int) -> str:
+    """Like `fit`, but cut at the beginning: the end of a path or of an image's name tells more."""
+    if cell_len(text) <= width:
+        return fit(text, width)
+    taken, cells = 0, 1
+    while cells < width and cells + (size := cell_len(text[-taken - 1])) <= width:
+        taken, cells = taken + 1, cells + size
+    return fit("…" + text[len(text) - taken :], width) if width > 0 else ""
+
+
 class Lines(ScrollView, can_focus=True):
     """Rows with a cursor. Subclasses give `row_count`, `row` and, where they open things, `fold`."""
 
@@ -41,7 +52,6 @@ class Lines(ScrollView, can_focus=True):
     Lines {
         overflow-x: hidden;
         overflow-y: auto;
-        padding-right: 1;
         scrollbar-size-vertical: 1;
         background: $background;
 
@@ -58,8 +68,9 @@ class Lines(ScrollView, can_focus=True):
         & > .lines--metadata { color: $diff-metadata; }
         & > .lines--removed { color: $diff-removed; }
         & > .lines--dead { color: $dead; }
-        & > .lines--cursor { background: $block-cursor-background; color: $block-cursor-foreground; }
-        & > .lines--cursor-blurred { background: $block-cursor-blurred-background; }
+        /* a tint: the colours of the text must stay readable on it, in every theme */
+        & > .lines--cursor { background: $primary 30%; }
+        & > .lines--cursor-blurred { background: $foreground 9%; }
     }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -139,9 +150,9 @@ class Lines(ScrollView, can_focus=True):
         def control(self) -> Lines:
             return self.lines
 
-    def __init__(self, title: str, name: str) -> None:
+    def __init__(self, name: str) -> None:
         super().__init__(id=name)
-        self.title = title
+        self.title: tuple[str, ...] = (name,)
         self.note = ""  # shown instead of rows where there are none
         self._styles_by_name: dict[str, Style] = {}
 
@@ -173,9 +184,10 @@ class Lines(ScrollView, can_focus=True):
         self.show_cursor()
         self.refresh()
 
-    def set_title(self, title: str) -> None:
-        if title != self.title:
-            self.title = title
+    def set_title(self, *parts: str) -> None:
+        """The name of the pane, then what is to be said of it."""
+        if parts != self.title:
+            self.title = parts
             self.refresh(Region(0, 0, self.size.width, 1))
 
     def set_note(self, note: str) -> None:
@@ -229,11 +241,12 @@ class Lines(ScrollView, can_focus=True):
             return
         self.cursor = row
         if event.chain == 2:
-            self.post_message(self.Selected(self, row))
+            self.action_select()
 
     def on_resize(self) -> None:
         self.virtual_size = Size(self.size.width, self.row_count + TOP)
         self.show_cursor()
+        self.refresh()
 
     def on_focus(self) -> None:
         self.refresh()
@@ -253,9 +266,10 @@ class Lines(ScrollView, can_focus=True):
         style = self._styles_by_name.get(name)
         if style is None:
             own = self.get_component_rich_style(f"lines--{name}", partial=True)
-            # only the full style has its colour blended with what is behind
-            colour = self.get_component_rich_style(f"lines--{name}").color if own.color else None
-            style = own + Style(color=colour)
+            full = self.get_component_rich_style(f"lines--{name}")  # blended with what is behind
+            style = own + Style(
+                color=full.color if own.color else None, bgcolor=full.bgcolor if own.bgcolor else None
+            )
             self._styles_by_name[name] = style
         return style
 
@@ -263,26 +277,41 @@ class Lines(ScrollView, can_focus=True):
         strip = Strip([Segment(text, self._style(name)) for text, name in pieces])
         return strip.adjust_cell_length(width).apply_style(under)
 
+    def _title(self, width: int) -> str:
+        """The title in at most `width` cells: where it is too long without the pane's name, then cut."""
+        parts = list(self.title)
+        if cell_len(" · ".join(parts)) > width and len(parts) > 1:
+            del parts[0]
+        over = cell_len(" · ".join(parts)) - width
+        if over > 0:
+            longest = max(range(len(parts)), key=lambda part: cell_len(parts[part]))
+            parts[longest] = fit(parts[longest], max(cell_len(parts[longest]) - over, 6))
+        text = " · ".join(parts)
+        return fit(text, min(cell_len(text), max(width, 0)))
+
     def render_line(self, y: int) -> Strip:
         width = self.size.width
         base = self.rich_style
         if y == 0:
             end = "-focus" if self.has_focus else ""
-            title = fit(self.title, min(cell_len(self.title), max(width - 6, 0)))
-            rule = "─" * max(width - cell_len(title) - 4, 0)
+            title = self._title(width - 5)
+            rule = "─" * max(width - cell_len(title) - 3, 0)
             return self._strip(
                 (("─ ", f"rule{end}"), (title, f"title{end}"), (f" {rule}", f"rule{end}")), width, base
             )
+        room = max(width - 2, 1)  # a blank, and the scrollbar
         if y == 1:
-            return self._strip(((self.head(width) if self.row_count else "", "head"),), width, base)
+            return self._strip(((self.head(room) if self.row_count else "", "head"),), width, base)
         number = y - TOP + round(self.scroll_y)
         if number < self.row_count:
-            pieces = self.row(number, width)
+            pieces = self.row(number, room)
             if number == self.cursor:
                 base += self._style("cursor" if self.has_focus else "cursor-blurred")
             return self._strip(pieces, width, base)
         if not self.row_count and self.note:
-            lines = self.note.splitlines()
+            lines = [
+                part for line in self.note.splitlines() for part in textwrap.wrap(line, max(room - 4, 8))
+            ]
             if 0 <= y - TOP < len(lines):
                 return self._strip((("  " + lines[y - TOP], "dim"),), width, base)
         return Strip.blank(width, base)

@@ -1,49 +1,65 @@
-"""The paths whose bytes are dead, the largest first."""
+"""The paths whose bytes are dead, the largest first; above them what is damaged in the image."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
 from imgscope.findings.waste import WastedPath
+from imgscope.layers.index import Problem
 from imgscope.report import cause_text
-from imgscope.text import path_text, size_text
-from imgscope.ui.widgets.lines import Lines, Piece, fit
+from imgscope.text import clean, path_text, size_text
+from imgscope.ui.widgets.lines import Lines, Piece, fit, fit_end
 
 _SIZE = 8
+_LONG = 1000  # bytes of a path, or characters of a message, that are looked at: more than a screen is wide
 
 
 class WastedPaths(Lines):
     """One row per path: dead bytes, path, which layers stored it and which one made it dead."""
 
     def __init__(self) -> None:
-        super().__init__("wasted", "wasted")
+        super().__init__("wasted")
         self.paths: Sequence[WastedPath] = ()
+        self.problems: Sequence[Problem] = ()
 
     @property
     def row_count(self) -> int:
-        return len(self.paths)
+        return len(self.problems) + len(self.paths)
 
-    def show(self, paths: Sequence[WastedPath], title: str, note: str) -> None:
-        self.paths = paths
-        self.note = note
-        self.set_title(title)
+    def clear(self, note: str) -> None:
+        """Nothing to show, and why."""
+        self.show((), (), note, "wasted")
+
+    def show(self, paths: Sequence[WastedPath], problems: Sequence[Problem], note: str, *title: str) -> None:
+        self.paths, self.problems, self.note = paths, problems, note
+        self.set_title(*title)
         self.changed(0)
 
+    def item(self, row: int) -> WastedPath | Problem:
+        """What a row shows."""
+        if row < len(self.problems):
+            return self.problems[row]
+        return self.paths[row - len(self.problems)]
+
     def head(self, width: int) -> str:
+        if not self.paths:
+            return ""
         space, cause = self._columns(width)
         return fit("dead", _SIZE, right=True) + "  " + fit("path", space) + "  " + fit("cause", cause)
 
     @staticmethod
     def _columns(width: int) -> tuple[int, int]:
-        cause = min(30, max(width // 3, 10))
-        return max(width - _SIZE - 5 - cause, 8), cause
+        cause = min(40, max(width * 2 // 5, 10))
+        return max(width - _SIZE - 4 - cause, 8), cause
 
     def row(self, number: int, width: int) -> Iterable[Piece]:
-        wasted = self.paths[number]
+        item = self.item(number)
+        if isinstance(item, Problem):
+            where = f"layer {item.layer}: " if item.layer else ""
+            yield fit("!", _SIZE, right=True) + "  ", "changed"
+            yield fit(where + clean(item.message[:_LONG]), max(width - _SIZE - 2, 1)), "changed"
+            return
         space, cause = self._columns(width)
-        path = path_text(wasted.path)
-        if len(path) > space:  # the end of a path tells more than its beginning
-            path = "…" + path[len(path) - space + 1 :]
-        yield fit(size_text(wasted.dead), _SIZE, right=True) + "  ", "dead"
-        yield fit(path, space) + "  ", ""
-        yield fit(cause_text(wasted), cause), "dim"
+        yield fit(size_text(item.dead), _SIZE, right=True) + "  ", "dead"
+        yield fit_end(path_text(item.path[-_LONG:]), space) + "  ", ""
+        yield fit(cause_text(item), cause), "dim"
