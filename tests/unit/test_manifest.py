@@ -361,6 +361,7 @@ def test_no_json_breaks_it(top: object, index: object, config: object) -> None:
             name: {"config": {"digest": ONE.id}},
         },
     ):
+        documents: Members = {key: made.document(value) for key, value in members.items()}
         with suppress(ImgscopeError):
-            found = found_in({key: made.document(value) for key, value in members.items()})
-            assert all(image.id == made.digest(made.document(config)) for image in found.images)
+            ids = {made.digest(data) for data in documents.values() if isinstance(data, bytes)}
+            assert {image.id for image in found_in(documents).images} <= ids

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -188,12 +189,18 @@ class FolderBlobs(_Seekable):
         )
 
     def _path(self, name: str) -> Path | None:
+        """Where a blob is, None where it is not there; raises `OSError` where that cannot be told."""
         try:
             path = Path(os.path.realpath(self._folder / name))
+            # a link may lead elsewhere in the folder, never out of it
+            there = path.is_relative_to(self._folder) and stat.S_ISREG(path.stat().st_mode)
         except ValueError:  # a zero byte, or characters that no file name has
             return None
-        # a link may lead elsewhere in the folder, never out of it
-        return path if path.is_relative_to(self._folder) and path.is_file() else None
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                return None
+            raise
+        return path if there else None
 
     @contextmanager
     def _open(self, name: str) -> Iterator[_Range]:
