@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import socket
+import ssl
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -67,7 +68,7 @@ class EngineSource:
         where = str(settings["base_url"])
         try:
             with engine_errors(where):
-                client = docker.APIClient(version="auto", use_ssh_client=where.startswith("ssh:"), **settings)
+                client = _Client(version="auto", use_ssh_client=where.startswith("ssh:"), **settings)
         except (AttributeError, TypeError, LookupError) as error:
             path = _config_folder() / "config.json"  # what the SDK reads there it takes to be as it should
             raise EngineError(f"{path} cannot be read ({_sentence(error)}); mend or move it.") from None
@@ -291,6 +292,13 @@ class EngineSource:
             connection.close()
 
 
+class _Client(docker.APIClient):
+    """The SDK's client, for which the engine's own certificate counts and not REQUESTS_CA_BUNDLE."""
+
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        return super().merge_environment_settings(url, proxies, stream, self.verify, cert)
+
+
 def _cutter(connection: socket.socket) -> Callable[[], None]:
     """What ends a read that waits on the connection in another thread."""
 
@@ -413,7 +421,8 @@ def _context(folder: Path, name: str) -> dict[str, Any]:
 
 def _sentence(error: object) -> str:
     """An error's text as the end of a sentence: on one line, without a closing stop."""
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    text = getattr(error, "msg", None) or error  # TLSParameterError adds an address to its text
+    return " ".join(str(text).split()).rstrip(".") or type(error).__name__
 
 
 @contextmanager
@@ -444,6 +453,10 @@ def _unreachable(where: str, error: BaseException) -> str:
     while cause := causes[-1].__cause__ or causes[-1].__context__:
         causes.append(cause)
 
+    for cause in causes:
+        if isinstance(cause, APIError):  # it is asked for its version while the client is made
+            return f"The engine at {where} refused: {_sentence(cause.explanation or cause)}."
+
     def any_is(*kinds: type[BaseException]) -> bool:
         return any(isinstance(cause, kinds) for cause in causes)
 
@@ -453,8 +466,10 @@ def _unreachable(where: str, error: BaseException) -> str:
         return f"The engine at {where} closed the connection; look whether it still runs."
     if where.startswith("ssh:") and any_is(NameError):  # the SDK's way to miss a package
         return f"For the engine at {where} a package is missing; install it with pip install paramiko."
-    reason = getattr(causes[-1], "strerror", None) or causes[-1]
+    reason = _sentence(getattr(causes[-1], "strerror", None) or causes[-1])
+    if any_is(ssl.SSLError):
+        return f"No TLS connection to {where} ({reason}); look at DOCKER_CERT_PATH or the docker context."
     return (
-        f"No container engine answers at {where} ({_sentence(reason)}); "
+        f"No container engine answers at {where} ({reason}); "
         "start Docker or Podman, set DOCKER_HOST, or look at the demo images with imgscope demo."
     )
