@@ -28,7 +28,7 @@ def percent_text(part: float) -> str:
     """A part of 1 in percent: 83%. All is 100%, and nothing but all; so with 0%."""
     if 0.995 <= part < 1:
         return f"{min(part, 0.999):.1%}"
-    if 0 < part < 0.005:
+    if 0 < part <= 0.005:
         return f"{max(part, 0.001):.1%}"
     return f"{part:.0%}"
 

@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 
 from imgscope.layers.index import Kind
-from imgscope.layers.overlay import REMOVED, ROOT, Overlay, State
+from imgscope.layers.overlay import REMOVED, ROOT, Dead, Overlay, State
 
 
 class LayerView:
@@ -14,41 +14,48 @@ class LayerView:
 
     With `merged`, all paths that are there once layers 1..layer are stacked; else the paths that
     this layer adds, changes or removes, and the directories on the way to them. Sums over subtrees
-    are made once, at construction: O(paths). `dead` are the (node, layer) pairs of dead copies.
+    are made once, at construction: O(paths). `dead` are the image's dead copies.
     """
 
     def __init__(
-        self, overlay: Overlay, layer: int, *, merged: bool = False, dead: Iterable[tuple[int, int]] = ()
+        self, overlay: Overlay, layer: int, *, merged: bool = False, dead: Iterable[Dead] = ()
     ) -> None:
         self.overlay = overlay
         self.layer = layer
         self.merged = merged
-        self._dead = set(dead)
+        # a copy that its own layer replaced is seen in no view
+        self._dead = {(copy.node, copy.stored_in) for copy in dead if copy.dead_since > copy.stored_in}
         count = len(overlay)
         self._sizes = array("q", bytes(8 * count))
         self._gone = array("q", bytes(8 * count))
         self._children: dict[int, list[int]] = {}
         self._versions: dict[int, int] = {}
+        self._strays: dict[int, int] = {}  # file → one of its names, where its first name is gone
         if merged:
             self._take_merged(count)
         else:
             self._take_changes()
+        for version, node in self._strays.items():
+            self._sizes[node] = overlay.file_size(version)
         self._sum(count)
 
     def _take_merged(self, count: int) -> None:
         overlay = self.overlay
-        links: dict[int, int] = {}  # file → its first name, where the name that it was stored under is gone
         for node in range(1, count):
             version = overlay.at(node, self.layer)
             if version >= 0:
-                self._versions[node] = version
-                self._sizes[node] = overlay.file_size(version)
+                self._take(node, version)
                 self._children.setdefault(overlay.parents[node], []).append(node)
-                made = overlay.inode(version)
-                if made != version and overlay.at(overlay.node[made], self.layer) != made:
-                    links.setdefault(made, node)
-        for made, node in links.items():
-            self._sizes[node] = overlay.file_size(made)
+
+    def _take(self, node: int, version: int) -> None:
+        overlay = self.overlay
+        self._versions[node] = version
+        self._sizes[node] = overlay.file_size(version)
+        made = overlay.inode(version)
+        if made == version or overlay.at(overlay.node[made], self.layer) == made:
+            return
+        if self.merged or overlay.layer[made] == self.layer:
+            self._strays.setdefault(made, node)
 
     def _take_changes(self) -> None:
         overlay = self.overlay
@@ -59,8 +66,7 @@ class LayerView:
             node = overlay.node[version]
             if overlay.state[version] == State.UNCHANGED and not overlay.file_size(version):
                 continue  # a directory that layers carry along
-            self._versions[node] = version
-            self._sizes[node] = overlay.file_size(version)
+            self._take(node, version)
             if overlay.entry[version] == REMOVED:
                 below = overlay.at(node, self.layer - 1)
                 self._gone[node] = overlay.file_size(below) if below >= 0 else 0
@@ -95,7 +101,10 @@ class LayerView:
         return self._sizes[node]
 
     def gone(self, node: int) -> int:
-        """Bytes of the files that this layer removes at and below a node, by the names they were stored under."""
+        """Bytes of the files that this layer removes at and below a node.
+
+        A file of several names is gone with the one that it was stored under.
+        """
         return self._gone[node]
 
     def state(self, node: int) -> State:

@@ -140,7 +140,7 @@ def open_image(source: Source, image: Image, post: Post, job: Job) -> None:
 
 def make_view(analysis: Analysis, layer: int, merged: bool, post: Post, job: Job) -> None:
     """The tree of one layer."""
-    dead = ((copy.node, copy.stored_in) for path in analysis.waste.paths for copy in path.copies)
+    dead = (copy for path in analysis.waste.paths for copy in path.copies)
     view = LayerView(analysis.overlay, layer, merged=merged, dead=dead)
     if not job.cancelled:
         post(messages.ViewReady(job, view))

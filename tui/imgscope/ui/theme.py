@@ -9,6 +9,7 @@ import tomllib
 from dataclasses import fields
 from pathlib import Path
 
+from textual.color import Color
 from textual.theme import Theme
 
 from imgscope.errors import UsageError
@@ -37,6 +38,8 @@ def load_theme(path: Path) -> Theme:
     try:
         theme = Theme(**{"name": path.stem, **values})
         theme.to_color_system().generate()
+        for name in variable_defaults(theme).keys() & theme.variables.keys():
+            Color.parse(theme.variables[name])
     except Exception as error:  # Textual raises what its colour parser raises
         raise UsageError(f"The theme {path} is not usable: {error}.") from None
     return theme
