@@ -419,6 +419,33 @@ def test_a_layer_that_is_cut(tmp_path: Path, name: str) -> None:
     assert paths(analysis)[0][:2] == ["etc", "etc/a"]
 
 
+@pytest.mark.parametrize("size", [1, 100, 1 << 20])
+@pytest.mark.parametrize("form", made.FORMS)
+def test_digests_of_a_layer_that_is_read_whole(form: Callable[[bytes], Blob], size: int) -> None:
+    """The tar may be broken: its digests are still those of all its bytes, read in whatever pieces."""
+    sound = form(TARS[0])
+    broken = bytearray(TARS[0])
+    broken[1000] ^= 1
+    for layer in (sound, form(bytes(broken)) if form is not made.estargz else sound):
+        chunks = (layer.data[at : at + size] for at in range(0, len(layer.data), size))
+        index = blobs_module.index_blob(chunks, Job(), digest=True)
+        assert (index.diff_id, index.digest) == (layer.diff_id, layer.digest)
+        assert index.compressed_size == (len(layer.data) if layer.form else None)
+        assert bool(index.problems) == (layer is not sound)
+    index = blobs_module.index_blob([sound.data[:-9]], Job(), digest=True)
+    assert index.digest == made.digest(sound.data[:-9])
+    if sound.form == "+gzip":  # what it unpacks to is not known then
+        assert index.diff_id is None
+
+
+def test_a_bomb_can_be_left(tmp_path: Path) -> None:
+    job = Job()
+    chunks = iter([made.gzipped(bytes(64 << 20)).data])
+    job.cancel()
+    with pytest.raises(CancelledError):
+        blobs_module.index_blob(chunks, job, digest=False)
+
+
 @pytest.mark.parametrize("name", ["folder", "image.tar", "image.tar.gz"])
 def test_a_layer_that_is_no_layer(tmp_path: Path, name: str) -> None:
     members = made.kaniko(image())

@@ -827,6 +827,22 @@ def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     assert both(header(b"long", tar.PAX_LIMIT, b"x") + b"x" * 600).problems
 
 
+def test_limits_of_a_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a bomb may make of a small archive."""
+    monkeypatch.setattr(tar, "ENTRY_LIMIT", 1000)
+    index = from_stream(member(b"file") * 5000 + END)
+    assert 1000 < len(index) < 2000
+    assert "more than 1000 entries" in index.problems[0].message
+    monkeypatch.setattr(tar, "METADATA_LIMIT", 3000)
+    index = both((member(b"long", b"n" * 900, b"L") + member(b"short")) * 5 + END)
+    assert len(index) == 3
+    assert "3000 bytes of extended headers" in index.problems[0].message
+    monkeypatch.setattr(tar, "PROBLEM_LIMIT", 10)
+    index = both(member(b"../out") * 50 + member(b"file") + END)
+    assert (paths(index), index.entries, len(index.problems)) == ([b"file"], 51, 11)
+    assert "more problems" in index.problems[-1].message
+
+
 def test_a_zero_byte_in_a_name() -> None:
     index = both(pax(("path", b"a\0b")) + header(b"file") + END)
     assert len(index) == 0

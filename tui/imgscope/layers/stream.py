@@ -43,7 +43,7 @@ def compression(head: bytes) -> str:
     return ""
 
 
-def inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def inflate(chunks: Iterable[bytes], job: Job | None = None) -> Iterator[bytes]:
     """Unpack a stream by what its first bytes tell; a plain one passes through.
 
     Raises `DamagedError` after the last good chunk where the stream is cut or broken.
@@ -66,7 +66,10 @@ def inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
             from bz2 import BZ2Decompressor
 
             stream = _members(stream, "bzip2", BZ2Decompressor)
-    yield from stream
+    for chunk in stream:
+        if job is not None:
+            job.check()  # a little input may come to very much
+        yield chunk
 
 
 def peek(chunks: Iterable[bytes], size: int) -> tuple[bytes, Iterator[bytes]]:

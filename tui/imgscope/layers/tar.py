@@ -23,6 +23,9 @@ from imgscope.layers.stream import BLOCK, Tape
 PAX_LIMIT = 1 << 20  # bytes of one extended header or long name record
 NAME_LIMIT = 1 << 16  # bytes of one path
 SPARSE_LIMIT = 1 << 20  # pieces of one sparse file
+ENTRY_LIMIT = 1 << 22  # entries of one layer
+METADATA_LIMIT = 1 << 28  # bytes of names, links and xattrs that stand in extended headers of one layer
+PROBLEM_LIMIT = 1000  # problems of one layer that are told
 
 # name; mode, owner and group; size; mtime; checksum; type
 _HEADER = Struct("100s24s12s12s8sc")
@@ -223,9 +226,14 @@ class _Walker:
         self.file, self.header, self.stored = -1, -1, 0
         self.folders: dict[bytes, int] = {}  # directories as names spell them → number in the index
         self.failure: DamagedError | None = None  # met by who reads a content
+        self.metadata = 0  # bytes of extended headers that were kept
 
     def problem(self, message: str) -> None:
-        self.index.problems.append(Problem(message, offset=self.offset))
+        problems = self.index.problems
+        if len(problems) < PROBLEM_LIMIT:
+            problems.append(Problem(message, offset=self.offset))
+        elif len(problems) == PROBLEM_LIMIT:
+            problems.append(Problem("there are more problems than these", offset=self.offset))
 
     def walk(self) -> Iterator[tuple[int, Iterator[bytes]]]:
         """Add all entries; gives the files that have content, where they are asked for."""
@@ -244,6 +252,8 @@ class _Walker:
                     return
                 if len(window) < BLOCK:
                     raise DamagedError("the layer ends within a header")
+                if len(self.index) > ENTRY_LIMIT:
+                    raise DamagedError(f"the layer has more than {ENTRY_LIMIT} entries")
             header = window[at : at + BLOCK]
             raw, owner, count, time, checksum, typeflag = unpack(header)
             if adler32(header) & 0xFFFF != _expected(checksum) and not _checksum_fits(header):
@@ -341,6 +351,9 @@ class _Walker:
             self.problem(f"an extended header of {size} bytes passes the limit of {PAX_LIMIT}")
             extended.broken = True
             return extended
+        self.metadata += size
+        if self.metadata > METADATA_LIMIT:
+            raise DamagedError(f"the layer has more than {METADATA_LIMIT} bytes of extended headers")
         if len(data) < size:
             data = b"".join(self.tape.chunks(self.offset + BLOCK, size))
         if typeflag == b"L":

@@ -60,7 +60,7 @@ class Blobs(Protocol):
     def close(self) -> None: ...
 
 
-def index_blob(chunks: Iterable[bytes], *, digest: bool) -> LayerIndex:
+def index_blob(chunks: Iterable[bytes], job: Job, *, digest: bool) -> LayerIndex:
     """Index a layer from its bytes as stored, compressed or not, checking nothing, hashing all.
 
     The index tells the blob's digest and the diff ID that its content really has. Damage is among
@@ -69,24 +69,33 @@ def index_blob(chunks: Iterable[bytes], *, digest: bool) -> LayerIndex:
     stored, unpacked = hashlib.sha256(), hashlib.sha256()
     size = 0
     head = b""
+    whole = False
 
     def count(chunks: Iterable[bytes]) -> Iterator[bytes]:
         nonlocal size, head
         for chunk in chunks:
-            head = head or chunk[:16]
+            head += chunk[: BLOCK - len(head)]
             size += len(chunk)
             yield chunk
 
+    def content(source: Iterator[bytes]) -> Iterator[bytes]:
+        nonlocal whole
+        yield from hashed(inflate(source, job), unpacked)
+        whole = True
+
     source = hashed(count(chunks), stored)
-    index = index_tar(StreamTape(hashed(inflate(source), unpacked)), digest=digest)
-    try:
-        for _ in source:  # whatever follows the end of the stream belongs to the blob
-            pass
-    except DamagedError as error:
-        if not index.problems:
-            index.problems.append(Problem(str(error)))
+    stream = content(source)
+    index = index_tar(StreamTape(stream), digest=digest)
+    for rest in (stream, source):  # what comes after the damage of a tar, or after the end of a stream
+        try:
+            for _ in rest:
+                pass
+        except DamagedError as error:
+            if not index.problems:
+                index.problems.append(Problem(str(error)))
     index.digest = "sha256:" + stored.hexdigest()
-    index.diff_id = "sha256:" + unpacked.hexdigest()
+    if whole:
+        index.diff_id = "sha256:" + unpacked.hexdigest()
     index.compressed_size = size if compression(head) else None
     return index
 
@@ -128,14 +137,14 @@ class _Range:
 
     def index(self, job: Job) -> LayerIndex:
         if self.packed:
-            return index_blob(self.chunks(job), digest=False)
+            return index_blob(self.chunks(job), job, digest=False)
         index = index_tar(FileTape(self.fd, self.start, self.length), job)
         job.advance(self.length)
         return index
 
     def contents(self, extents: Extents, job: Job) -> Pieces:
         if self.packed:
-            return cut(StreamTape(inflate(self.chunks(job))), extents)
+            return cut(StreamTape(inflate(self.chunks(job), job)), extents)
         tape: Tape = FileTape(self.fd, self.start, self.length)
         return ((position, tape.chunks(*extent)) for position, extent in enumerate(extents))
 
@@ -312,7 +321,7 @@ class StreamedBlobs:
             # a layer may begin with a file called {…} or […]: its header tells
             like_layer = bool(compression(head)) or is_header(head)
             if layers and (like_layer if only is None else name in only):
-                index = self.indexes[name] = index_blob(content, digest=True)
+                index = self.indexes[name] = index_blob(content, job, digest=True)
                 yield name, index
             elif head.lstrip()[:1] in (b"{", b"[") and not like_layer:
                 size = outer.sizes[number]
@@ -368,7 +377,7 @@ class PackedBlobs:
         self._members = documents.members
 
     def _chunks(self, job: Job) -> Iterator[bytes]:
-        return inflate(read_chunks(self._fd, 0, self._length, job))
+        return inflate(read_chunks(self._fd, 0, self._length, job), job)
 
     def layers(self, names: Sequence[str], job: Job) -> Iterator[tuple[str, LayerIndex]]:
         wanted: dict[str, list[str]] = {}
@@ -388,7 +397,7 @@ class PackedBlobs:
         if found is None:
             raise NotFoundError(f"There is no {name!r} in the archive.")
         blob = StreamTape(self._chunks(job)).chunks(*found)
-        return cut(StreamTape(inflate(blob)), extents)
+        return cut(StreamTape(inflate(blob, job)), extents)
 
     def weight(self, names: Sequence[str]) -> int | None:
         return self._length
