@@ -26,7 +26,7 @@ from imgscope.layers import stream, tar
 from imgscope.layers.index import Kind, LayerIndex, Problem
 from imgscope.layers.stream import BLOCK, FileTape, StreamTape
 from imgscope.layers.tar import index_tar, is_header, normalise, walk_tar
-from tests.support.needs import find_tool, require_tool
+from tests.support.needs import find_tool, missing, require_tool
 
 END = bytes(2 * BLOCK)
 KINDS = {
@@ -156,9 +156,18 @@ def base256(value: int, width: int) -> bytes:
 
 # -- against GNU tar and the file system --------------------------------------------------------------
 
-FORMATS = [("tar", form) for form in ("v7", "oldgnu", "gnu", "ustar", "posix")]
+FORMATS = [("GNU tar", form) for form in ("v7", "oldgnu", "gnu", "ustar", "posix")]
 if find_tool("bsdtar"):
     FORMATS += [("bsdtar", form) for form in ("gnutar", "ustar", "pax")]
+
+
+def gnu_tar() -> str:
+    """GNU tar, which is not what `tar` is everywhere."""
+    for name in ("gtar", "tar"):
+        path = find_tool(name)
+        if path and b"GNU tar" in subprocess.run([path, "--version"], capture_output=True).stdout:
+            return path
+    missing("GNU tar is not installed")
 
 
 def plant(root: Path, *, short: bool, special: bool) -> None:
@@ -213,7 +222,16 @@ def test_what_tar_packs_is_what_lay_on_disk(tmp_path: Path, program: str, form: 
     if form in ("v7", "ustar") and (root / "disk").exists():
         (root / "disk").unlink()  # no room for its numbers
     data = subprocess.run(
-        [require_tool(program), "--numeric-owner", f"--format={form}", "-C", root, "-cf", "-", "."],
+        [
+            gnu_tar() if program == "GNU tar" else require_tool(program),
+            "--numeric-owner",
+            f"--format={form}",
+            "-C",
+            root,
+            "-cf",
+            "-",
+            ".",
+        ],
         capture_output=True,
         check=True,
     ).stdout
@@ -269,7 +287,18 @@ def test_sparse_files(tmp_path: Path, form: str, shape: str) -> None:
     form, _, version = form.partition(" ")
     options = [f"--sparse-version={version}"] if version else []
     data = subprocess.run(
-        ["tar", "--sparse", f"--format={form}", *options, "-C", tmp_path, "-cf", "-", "a-sparse", "b-after"],
+        [
+            gnu_tar(),
+            "--sparse",
+            f"--format={form}",
+            *options,
+            "-C",
+            tmp_path,
+            "-cf",
+            "-",
+            "a-sparse",
+            "b-after",
+        ],
         capture_output=True,
         check=True,
     ).stdout
@@ -292,7 +321,7 @@ def test_a_name_of_a_sparse_file_that_needs_an_extended_header(tmp_path: Path) -
         file.write(b"x")
     for options in (["gnu"], ["posix", "--sparse-version=0.0"], ["posix", "--sparse-version=1.0"]):
         data = subprocess.run(
-            ["tar", "--sparse", f"--format={options[0]}", *options[1:], "-C", tmp_path, "-cf", "-", name],
+            [gnu_tar(), "--sparse", f"--format={options[0]}", *options[1:], "-C", tmp_path, "-cf", "-", name],
             capture_output=True,
             check=True,
         ).stdout
