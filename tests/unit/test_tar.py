@@ -167,7 +167,7 @@ def gnu_tar() -> str:
         path = find_tool(name)
         if path and b"GNU tar" in subprocess.run([path, "--version"], capture_output=True).stdout:
             return path
-    missing("GNU tar is not installed")
+    return missing("GNU tar is not installed")
 
 
 def plant(root: Path, *, short: bool, special: bool) -> None:
