@@ -6,6 +6,7 @@ Exit status: 0 done, 1 a check failed, 2 bad use or bad input, 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -64,6 +65,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit status."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
+    if sys.stdout is None:  # started with it closed
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 – it lives as long as the program
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # bars and branches on an ASCII terminal
     words = list(sys.argv[1:] if argv is None else argv)
     parser, commands = _parser()
     if not words or words[0] not in (*commands, "-h", "--help", "--version"):
@@ -84,10 +89,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except (KeyboardInterrupt, CancelledError):
         return 130
-    except BrokenPipeError:
-        # the reader (head, less) has what it wanted; keep Python from complaining at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader (head, less) has what it wanted
+        _give_up_stdout()
         return 141
+    except OSError as error:
+        _give_up_stdout()
+        print(f"imgscope: {clean(error.strerror or str(error))}, while writing the answer.", file=sys.stderr)
+        return 2
+
+
+def _give_up_stdout() -> None:
+    """Keep Python from writing what is left at exit, and from complaining about it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _leave(number: int, _frame: object) -> NoReturn:

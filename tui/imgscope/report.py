@@ -14,7 +14,7 @@ from imgscope.findings.waste import WastedPath
 from imgscope.images.ancestry import Forest, Node
 from imgscope.images.history import instruction, one_line
 from imgscope.images.model import short_id
-from imgscope.text import bar, clean, path_text, size_text
+from imgscope.text import bar, clean, path_text, percent_text, size_text
 
 SCHEMA = 1
 
@@ -79,10 +79,12 @@ def analysis_text(analysis: Analysis, reference: str, source: str, *, most: int 
     """The readable report, line by line; at most `most` wasted paths."""
     image, waste = analysis.image, analysis.waste
     partial = "  (partial: see the problems below)" if analysis.problems else ""
-    yield f"{clean(reference)}  {short_id(image.id)}  {image.platform}  from {clean(source)}"
+    name = image.name if image.references else ""
+    words = dict.fromkeys((reference, name, short_id(image.id), str(image.platform), f"from {source}"))
+    yield "  ".join(clean(word) for word in words if word)
     yield (
         f"{size_text(analysis.size)} in {_count(len(image.layers), 'layer')}: {size_text(waste.live)} live, "
-        f"{size_text(waste.dead)} dead, efficiency {waste.efficiency:.1%}{partial}"
+        f"{size_text(waste.dead)} dead, efficiency {percent_text(waste.efficiency)}{partial}"
     )
     yield ""
     if image.layers:

@@ -6,6 +6,7 @@ import sys
 from argparse import Namespace
 
 from imgscope.commands import Add, add_platform, platform, print_json, print_lines
+from imgscope.text import clean
 
 
 def register(add: Add) -> None:
@@ -44,6 +45,7 @@ def _demo(options: Namespace) -> int:
 
 def _analyze(options: Namespace) -> int:
     from imgscope.analysis import analyze
+    from imgscope.job import Job
     from imgscope.report import analysis_json, analysis_text
     from imgscope.sources import open_source, parse_target
 
@@ -51,7 +53,14 @@ def _analyze(options: Namespace) -> int:
     target = parse_target(options.reference)
     source = open_source(target)
     try:
-        analysis = analyze(source, source.find(target.name, wanted))
+        image = source.find(target.name, wanted)
+        if target.name is None and source.cheap:
+            *_, images = source.images(Job())
+            others = len({found.references for found in images}) - 1
+            if others > 0:
+                note = f"this is {image.name}, one of {others + 1} images in it; name another after a colon."
+                print(f"imgscope: {clean(note)}", file=sys.stderr)
+        analysis = analyze(source, image)
     finally:
         source.close()
     if options.json:
