@@ -9,6 +9,7 @@
     │   ├── DamagedError         a stream is cut or broken; what was read before it counts
     │   └── LimitError           a claimed size or depth passes a stated limit
     └── EngineError              the engine does not answer, or refuses
+        └── AuthRequired         a registry wants a login, or another one
 
     CancelledError               the person pressed esc; not an error, never shown as one
 
@@ -51,6 +52,17 @@ class EngineError(ImgscopeError):
     def __init__(self, text: str, status: int | None = None) -> None:
         super().__init__(text)
         self.status = status
+
+
+class AuthRequired(EngineError):  # noqa: N818 - what is to be done, not only what went wrong
+    """A registry wants a login before it does what was asked. `registry` is its name, as in references.
+
+    Whoever can ask the person for one does so and tries again.
+    """
+
+    def __init__(self, text: str, registry: str) -> None:
+        super().__init__(text, 401)
+        self.registry = registry
 
 
 class CancelledError(Exception):

@@ -31,6 +31,8 @@ class Plan:
     `frees` is in bytes on the engine's disk, None where the action frees nothing by its nature.
     `deletes` are ids (images, containers, …), `untags` references, `keeps` sentences on what stays
     and why. `lines` are for a person to read. `command` is the docker command that does the same.
+    `sends` are the bytes of layers that would travel to or from a registry, None where none do by the
+    action's nature; `estimate` says that they are no more than that.
     """
 
     title: str
@@ -42,6 +44,8 @@ class Plan:
     keeps: tuple[str, ...] = ()
     blocked_by: tuple[Blocker, ...] = ()
     destructive: bool = False
+    sends: int | None = None
+    estimate: bool = False
 
     @property
     def blocked(self) -> bool:
@@ -64,6 +68,7 @@ class Plan:
                 {"what": item.what, "id": item.id, "forceable": item.forceable} for item in self.blocked_by
             ],
             "command": self.command,
+            **({} if self.sends is None else {"sends": self.sends, "estimate": self.estimate}),
         }
 
 

@@ -1,0 +1,129 @@
+"""The engine's long answers: JSON events, one a line, on a connection that esc cuts."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import socket
+from collections.abc import Generator, Mapping
+from contextlib import suppress
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import requests
+
+from imgscope.actions.credentials import Credentials
+from imgscope.actions.engine import Engine
+from imgscope.errors import AuthRequired, EngineError, ImgscopeError, NotFoundError
+from imgscope.job import Job
+
+# Engines pass on what the registry or its token service said, with the status of an error of their own.
+_WANTS_LOGIN = re.compile(
+    r"unauthorized|authentication required|no basic auth credentials|access to the resource is denied"
+    r"|(?<!permission )denied: |pull access denied|403 forbidden",
+    re.IGNORECASE,
+)
+
+
+def post(
+    engine: Engine, path: str, query: Mapping[str, str], headers: Mapping[str, str], job: Job
+) -> Generator[dict[str, Any]]:
+    """The events of a POST, as they come; the engine may be silent for long before the first.
+
+    Errors come in-band, after an answer that began well: they raise `EngineError` like all others.
+    """
+    api = engine.client
+    url = f"{api.base_url}/v{api.api_version}{quote(path)}?{urlencode(query)}"
+    request = api.prepare_request(requests.Request("POST", url, headers=dict(headers)))
+    with engine.errors():
+        pool = api.get_adapter(url).get_connection_with_tls_context(request, api.verify, cert=api.cert)
+        connection = pool._new_conn()
+        try:
+            connection.connect()
+            connection.sock.settimeout(None)
+
+            def cut() -> None:
+                try:
+                    connection.sock.shutdown(socket.SHUT_RDWR)
+                except OSError:  # no socket really, but the pipes to an ssh command
+                    with suppress(OSError):
+                        connection.sock.close()
+
+            with job.on_cancel(cut):
+                connection.putrequest("POST", request.path_url, skip_accept_encoding=True)
+                for name, value in {**request.headers, "Content-Length": "0"}.items():
+                    if name.lower() not in ("accept-encoding", "transfer-encoding"):
+                        connection.putheader(name, value)
+                connection.endheaders()
+                with http.client.HTTPConnection.getresponse(connection) as response:
+                    if response.status != http.client.OK:
+                        kind = NotFoundError if response.status == http.client.NOT_FOUND else EngineError
+                        raise kind(_refusal(response))
+                    for line in response:
+                        if line.strip():
+                            yield _event(line)
+                        job.check()
+                job.check()
+        except (ImgscopeError, OSError, http.client.HTTPException):
+            job.check()  # where the connection was cut, that is why
+            raise
+        finally:
+            connection.close()
+
+
+def _event(line: bytes) -> dict[str, Any]:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        raise EngineError(
+            "The engine's answer broke off or is no JSON; look whether it still runs."
+        ) from None
+    if not isinstance(event, dict):
+        return {}
+    detail = event.get("errorDetail")
+    said = (detail.get("message") if isinstance(detail, dict) else None) or event.get("error")
+    if said:
+        raise EngineError(_one_line(said))
+    return event
+
+
+def _refusal(response: http.client.HTTPResponse) -> str:
+    try:
+        return _one_line(json.loads(response.read(1 << 16))["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"{response.status} {response.reason}"
+
+
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split()).rstrip(".")
+
+
+def registry_error(error: ImgscopeError, what: str, registry: str, credentials: Credentials) -> ImgscopeError:
+    """What a push, pull or login came to, as one sentence; `AuthRequired` where a login would help."""
+    said = str(error).rstrip(".")
+    login = credentials.find(registry)
+    if _WANTS_LOGIN.search(said):
+        missing = "may require" in said  # Docker Hub does not tell what is private from what is not there
+        return auth_required(registry, credentials, missing=missing)
+    said = login.hide(said) if login else said
+    if isinstance(error, NotFoundError):
+        return NotFoundError(f"{what}: {said}.")
+    return EngineError(f"{what}: {said}.", getattr(error, "status", None))
+
+
+def auth_required(registry: str, credentials: Credentials, *, missing: bool = False) -> AuthRequired:
+    """The registry wants a login, or refused the one there is."""
+    login = credentials.find(registry)
+    problem = credentials.problem(registry)
+    wants = "has no such repository, or wants a login for it" if missing else "wants a login"
+    if login is None:
+        why = f" ({problem})" if problem else ""
+        return AuthRequired(
+            f"The registry {registry} {wants}{why}; log in with imgscope login {registry}.", registry
+        )
+    who = login.username or "the token's owner"
+    refused = "has no such repository, or refused" if missing else "refused"
+    return AuthRequired(
+        f"The registry {registry} {refused} the login of {who}; log in again, or ask for access.", registry
+    )
