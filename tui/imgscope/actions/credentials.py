@@ -79,7 +79,7 @@ class Credentials:
 
     def __init__(self, folder: Path | None = None) -> None:
         """`folder` holds config.json; by default DOCKER_CONFIG, else ~/.docker."""
-        self._folder = folder or Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+        self.folder = folder or Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
         self._typed: dict[str, Login] = {}
         self._problems: dict[str, str] = {}
         self._lock = Lock()
@@ -135,7 +135,7 @@ class Credentials:
         if not helper:
             raise UsageError(
                 f"No credential helper is configured for {registry}; "
-                f"name one as credsStore in {self._folder / 'config.json'}."
+                f"name one as credsStore in {self.folder / 'config.json'}."
             )
         secret = {"ServerURL": name, "Username": login.username, "Secret": login.password}
         if login.identity_token:
@@ -144,7 +144,7 @@ class Credentials:
         return _program(helper)
 
     def _config(self, name: str) -> dict[str, Any]:
-        path = self._folder / "config.json"
+        path = self.folder / "config.json"
         try:
             config = json.loads(path.read_bytes())
         except FileNotFoundError:

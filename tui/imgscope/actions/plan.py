@@ -74,9 +74,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A line that the engine or a program said: build output, a status."""
+    """A line that the engine or a program said: build output, a status. `error`: on its stderr."""
 
     text: str
+    error: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +92,18 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The end of an action: a sentence, the bytes that were really freed, and what came of it."""
+    """The end of an action: a sentence, the bytes that were really freed, and what came of it.
+
+    `sent` are the bytes of layers that really travelled to or from a registry, None where nobody counted.
+    """
 
     text: str
     freed: int | None = None
     deleted: tuple[str, ...] = ()
     untagged: tuple[str, ...] = ()
     result: str = ""  # an image id, a container id, a digest
+    status: int | None = None  # the exit status of a container that ran to its end
+    sent: int | None = None
 
 
 Event = Said | Transfer | Done

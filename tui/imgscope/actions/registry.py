@@ -22,7 +22,7 @@ import urllib3.exceptions
 from imgscope.actions.credentials import Login
 from imgscope.errors import EngineError, FormatError, ImgscopeError, LimitError
 from imgscope.images.manifest import DOCUMENT_LIMIT, check, image_from_config, parse
-from imgscope.images.model import Image, Layer, Platform
+from imgscope.images.model import Image, Layer
 from imgscope.images.reference import DEFAULT_DOMAIN
 
 _HUB_HOST = "registry-1.docker.io"
@@ -34,6 +34,7 @@ _MANIFESTS = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
+_KINDS = (*_MANIFESTS, *_INDEXES)
 _TIMEOUT = (4, 10)  # seconds to connect, and between two bytes
 _PATIENCE = 15.0  # seconds for all questions about one plan
 _PLATFORMS = 8  # images of one index that are looked at
@@ -76,22 +77,25 @@ class RegistryClient:
     def __exit__(self, *_: object) -> None:
         self._session.close()
 
+    def repository(self, path: str) -> RegistryClient:
+        """Another repository of the registry, by the same login."""
+        return RegistryClient(self.domain, path, self._login, insecure=self._insecure)
+
     def tags(self) -> list[str]:
         """Some of the repository's tags, 100 at most; none where there is no such repository."""
         answer = self._get(f"{self.path}/tags/list?n={_TAGS}")
         tags = parse(answer, self._what("the list of tags")).get("tags") if answer is not None else None
         return [tag for tag in tags if isinstance(tag, str)][:_TAGS] if isinstance(tags, list) else []
 
-    def images(self, name: str, platform: Platform | None = None) -> tuple[Image, ...]:
+    def images(self, name: str) -> tuple[Image, ...]:
         """The image that a tag or digest names, each platform's where it names an index.
 
         Its layers have diff ID, digest and compressed size. None at all where the name is not there,
         or names no image.
         """
-        known = self._images.get(name)
-        if known is None:
-            known = self._images[name] = tuple(self._read(name, None))
-        return tuple(image for image in known if platform is None or image.platform == platform)
+        if name not in self._images:
+            self._images[name] = tuple(self._read(name, None))
+        return self._images[name]
 
     def blobs(self, name: str) -> dict[str, Blob]:
         """Diff ID → blob, for the layers of what a tag or digest names."""
@@ -102,6 +106,12 @@ class RegistryClient:
             if layer.digest is not None and layer.compressed_size is not None
         }
 
+    def manifest_exists(self, name: str) -> bool:
+        """Whether a tag or digest names anything, an image or not."""
+        answer = self._ask("HEAD", f"{self.path}/manifests/{name}", {"Accept": ", ".join(_KINDS)})
+        answer.close()
+        return answer.ok
+
     def has(self, digest: str) -> bool:
         """Whether the repository has a blob."""
         answer = self._ask("HEAD", f"{self.path}/blobs/{digest}")
@@ -111,7 +121,7 @@ class RegistryClient:
     # -- documents --------------------------------------------------------------------------------
 
     def _read(self, name: str, descriptor: Mapping[str, Any] | None) -> Iterable[Image]:
-        data = self._get(f"{self.path}/manifests/{name}", (*_MANIFESTS, *_INDEXES))
+        data = self._get(f"{self.path}/manifests/{name}", _KINDS)
         if data is None:
             return
         what = self._what(f"the manifest {name}")
@@ -275,20 +285,30 @@ def is_insecure(domain: str, config: Mapping[str, Any]) -> bool:
 
     Registries on the loopback interface are, by default.
     """
-    host = domain.rpartition(":")[0] if re.search(r":\d+$", domain) else domain
     index = (config.get("IndexConfigs") or {}).get(domain)
     if isinstance(index, dict) and "Secure" in index:
         return not index["Secure"]
-    if host == "localhost":
+    if is_loopback(domain):
         return True
     try:
-        address = ipaddress.ip_address(host.strip("[]"))
+        address = ipaddress.ip_address(_host(domain))
+        networks = [ipaddress.ip_network(item) for item in config.get("InsecureRegistryCIDRs") or []]
     except ValueError:
         return False
-    networks = config.get("InsecureRegistryCIDRs") or []
-    return address.is_loopback or any(
-        address in ipaddress.ip_network(item, strict=False) for item in networks
-    )
+    return any(address in network for network in networks)
+
+
+def is_loopback(domain: str) -> bool:
+    """Whether a registry is on the machine of whoever asks."""
+    host = _host(domain)
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _host(domain: str) -> str:
+    return re.sub(r":\d+$", "", domain).strip("[]")
 
 
 def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -15,7 +15,10 @@ import requests
 
 from imgscope.actions.credentials import Credentials
 from imgscope.actions.engine import Engine
+from imgscope.actions.plan import Event, Said, Transfer
+from imgscope.actions.registry import RegistryClient, is_insecure, is_loopback
 from imgscope.errors import AuthRequired, EngineError, ImgscopeError, NotFoundError
+from imgscope.images.reference import Reference
 from imgscope.job import Job
 
 # Engines pass on what the registry or its token service said, with the status of an error of their own.
@@ -127,3 +130,33 @@ def auth_required(registry: str, credentials: Credentials, *, missing: bool = Fa
     return AuthRequired(
         f"The registry {registry} {refused} the login of {who}; log in again, or ask for access.", registry
     )
+
+
+def progress(event: Mapping[str, Any]) -> Event | None:
+    """What an event of a push or pull tells a person.
+
+    Totals of a push are unpacked bytes, and what is done may pass them: then the total follows.
+    """
+    status, part, detail = event.get("status"), event.get("id"), event.get("progressDetail")
+    if not status:
+        return None
+    if not part or detail is None:
+        return Said(_one_line(f"{part}: {status}" if part else status))
+    done, total = (_count(detail, key) for key in ("current", "total"))
+    return Transfer(str(part), _one_line(status), done, max(done, total) or None)
+
+
+def _count(detail: object, key: str) -> int:
+    value = detail.get(key) if isinstance(detail, dict) else None
+    return value if isinstance(value, int) else 0
+
+
+def open_registry(engine: Engine, reference: Reference, credentials: Credentials) -> RegistryClient:
+    """The registry of a reference, as the engine sees it. Raises `EngineError` where it is out of sight."""
+    domain = reference.domain
+    if is_loopback(domain) and not engine.where.startswith(("unix:", "http+unix:", "npipe:")):
+        raise EngineError(f"{domain} is on the engine's own machine, and this is another one.")
+    with engine.errors():
+        config = engine.client.info().get("RegistryConfig") or {}
+    insecure = is_insecure(domain, config)
+    return RegistryClient(domain, reference.path, credentials.find(domain), insecure=insecure)
