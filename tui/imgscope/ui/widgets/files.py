@@ -214,7 +214,7 @@ class FileTree(Lines):
         yield fit(detail, left - cell_len(shown)) + " ", "dim"
         yield attributes, "dim"
         yield fit(text, _SIZE, right=True), "dead" if dead else "removed" if gone else ""
-        yield (" dead" if dead else ""), "dead"
+        yield " dead" if dead else " " * 5, "dead"
 
     def action_select(self) -> None:
         """Enter, and a double click, open and close directories."""

@@ -1,0 +1,137 @@
+"""Names that an image may carry: none is markup, none reaches the terminal raw, each stays one row."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import unicodedata
+from pathlib import Path
+
+from rich.cells import cell_len
+
+from tests.support.stacks import file, layer_tar, symlink, whiteout
+from tests.ui.driver import Screen, drawn, rows, screen, write_layout
+
+NASTY = {
+    "markup": "[/]",
+    "red": "[red]x[/red]",
+    "link": "[@click=app.quit]press[/]",
+    "escape": "\x1b[31m\x1b]0;title\x07",
+    "lines": "one\ntwo\r\nthree\u2028four\x85five",
+    "tab": "a\tb",
+    "bidi": "\u202egnp.exe\u2066",
+    "zero": "a\u200bb\ufeffc",
+    "wide": "漢字" * 60,
+    "marks": "e" + "\u0301" * 400,
+    "emoji": "👩\u200d👩\u200d👧🐳" * 10,
+    "long": "x" * 65_536,
+    "empty": "",
+    "blank": "   ",
+    "backslash": "\\[bold]",
+    "style": "$error {color: red}",
+    "null": "a\x00b",
+}
+BROKEN = [b"caf\xe9\xff", b"\xed\xa0\x80", b"\xf0\x9f", b"\x80" * 3000]
+
+
+def raw_tar(*names: bytes) -> bytes:
+    """Files by names of any bytes (as latin-1, which Python's tar writer passes through)."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT, encoding="latin-1") as tar:
+        for name in names:
+            info = tarfile.TarInfo(name.decode("latin-1"))
+            info.size = 5
+            tar.addfile(info, io.BytesIO(b"bytes"))
+    return buffer.getvalue()
+
+
+def check(it: Screen) -> None:
+    """Each row is one line of exactly the width of its pane, and nothing in it acts on a terminal."""
+    for pane in it.panes:
+        for text in (*rows(pane), *drawn(pane), *pane.title):
+            assert not {unicodedata.category(letter) for letter in text} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
+        for line in drawn(pane):
+            assert cell_len(line) == pane.size.width
+        for line in rows(pane):
+            assert cell_len(line) <= pane.size.width - 2
+    for text in (it.head, it.notice):
+        assert text.isprintable()
+
+
+async def test_names_in_references_history_and_config(tmp_path: Path) -> None:
+    images = []
+    for number, nasty in enumerate(NASTY.values()):
+        config = {
+            "created": nasty,
+            "author": nasty,
+            "config": {"Labels": {nasty: nasty}, "Cmd": [nasty], "Env": [nasty]},
+            "history": [
+                {"created_by": f"RUN {nasty}", "comment": nasty},
+                {"created_by": f"ENV {nasty}", "empty_layer": True},
+                {"created_by": nasty},
+            ],
+        }
+        tars = [layer_tar([file(f"a{number}", 9)]), layer_tar([file("b", 9), whiteout(f"a{number}")])]
+        images += [(nasty, config, tars), (f"x{number}:{nasty}", config, tars[:1])]
+    async with screen(f"oci:{write_layout(tmp_path, images)}", (80, 24)) as it:
+        assert it.images.row_count >= len(NASTY)
+        for line in range(it.images.row_count):
+            check(it)
+            assert it.layers.row_count in (1, 3), line
+            await it.press("down")
+        assert it.app.is_running
+
+
+async def test_names_of_files_and_links(tmp_path: Path) -> None:
+    names = [name[:30_000] for name in NASTY.values() if name and "\0" not in name]
+    first = [file(f"{number}/{name}/{name}.txt", 3) for number, name in enumerate(names)]
+    second = [symlink(f"link{number}", name) for number, name in enumerate(names)]
+    third = [whiteout(f"{number}/{name}") for number, name in enumerate(names)]
+    tars = [layer_tar(layer) for layer in (first, second, third)]
+    async with screen(f"oci:{write_layout(tmp_path, [('img:1', {}, tars)])}", (80, 24)) as it:
+        assert it.wasted.row_count == len(names)
+        for number, least in ((1, len(names)), (2, len(names)), (3, len(names))):
+            await it.layer(number)
+            it.files.focus()
+            for line in range(it.files.row_count - 1, -1, -1):
+                it.files.fold(line, opened=True)
+            assert it.files.row_count >= least
+            check(it)
+            await it.press("G", "v")
+            check(it)
+            await it.press("v")
+        it.wasted.focus()
+        for _ in names:
+            await it.press("down")
+            check(it)
+        await it.press("enter")
+        assert it.focused == "files"
+        assert "dead" in rows(it.files)[it.files.cursor]
+
+
+async def test_names_that_are_no_utf8(tmp_path: Path) -> None:
+    tars = [raw_tar(*(b"d/" + name for name in BROKEN)), layer_tar([whiteout("d")])]
+    async with screen(f"oci:{write_layout(tmp_path, [('img:1', {}, tars)])}", (80, 24)) as it:
+        await it.layer(1)
+        assert it.files.row_count == 1 + len(BROKEN)
+        assert any("caf\\xe9\\xff" in line for line in rows(it.files))
+        assert it.wasted.row_count == len(BROKEN)
+        check(it)
+
+
+async def test_markup_is_text(tmp_path: Path) -> None:
+    tars = [layer_tar([file("[red]a", 3)])]
+    config = {"history": [{"created_by": "RUN echo [bold]hi[/bold]"}]}
+    async with screen(f"oci:{write_layout(tmp_path, [('[b]img[/b]:1', config, tars)])}") as it:
+        text = str(it)
+        for words in ("[red]a", "RUN echo [bold]hi[/bold]", "[b]img[/b]:1"):
+            assert words in text
+
+
+async def test_wide_names_are_cut_between_characters(tmp_path: Path) -> None:
+    tars = [layer_tar([file(f"{'漢' * 100}", 3), file(f"a{'漢' * 100}", 3)])]
+    async with screen(f"oci:{write_layout(tmp_path, [('img:1', {}, tars)])}", (80, 24)) as it:
+        for line in rows(it.files):
+            assert "…" in line
+            assert line.rstrip().endswith("3 B")
+            assert cell_len(line) == it.files.size.width - 2
