@@ -148,7 +148,7 @@ class Run:
                 try:
                     api.start(identifier)
                     started = True
-                    with job.on_cancel(_cutter(stream)):
+                    with job.on_cancel(cutter(stream)):
                         yield from _lines(stream)
                         job.check()
                         status = int(api.wait(identifier)["StatusCode"])
@@ -279,7 +279,7 @@ def _lines(stream: Any) -> Iterator[Said]:
     yield from (Said(os.fsdecode(rest), error) for error, rest in left.items() if rest)
 
 
-def _cutter(stream: Any) -> Callable[[], None]:
+def cutter(stream: Any) -> Callable[[], None]:
     """What ends a read that waits in another thread."""
     connection = getattr(stream, "_sock", stream)
 
