@@ -19,6 +19,7 @@ need docker docker.io docker-cli
 need ip iproute2
 need setpriv util-linux
 need docker-registry docker-registry
+need htpasswd apache2-utils
 need podman podman
 need skopeo skopeo
 need umoci umoci

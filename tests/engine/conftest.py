@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import docker
 import pytest
 
+from imgscope.actions.engine import Engine as ActionEngine
+from imgscope.sources.engine import EngineSource
 from tests.support import bases
 from tests.support.engine import Engine, running_engine
 from tests.support.needs import REQUIRED, missing
-from tests.support.registry import Registry, running_registry
+from tests.support.registry import PASSWORD, USER, Registry, running_registry
 
 HERE = Path(__file__).parent
 
@@ -69,3 +72,25 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """An open registry on the loopback interface, which engines trust without TLS."""
     with running_registry(tmp_path_factory.mktemp("registry")) as registry:
         yield registry
+
+
+@pytest.fixture(scope="session")
+def closed_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A registry that wants a login: `USER` with `PASSWORD`."""
+    with running_registry(tmp_path_factory.mktemp("registry"), {USER: PASSWORD}) as registry:
+        yield registry
+
+
+@pytest.fixture
+def own_registry(tmp_path: Path) -> Iterator[Registry]:
+    """An open registry for one test, which may kill it or spoil what it stores."""
+    with running_registry(tmp_path) as registry:
+        yield registry
+
+
+@pytest.fixture
+def actions(engine: Engine) -> Iterator[ActionEngine]:
+    """The engine, as imgscope's actions see it."""
+    source = EngineSource(docker.APIClient(engine.host), engine.host)
+    yield ActionEngine(source)
+    source.close()
