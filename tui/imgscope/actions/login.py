@@ -28,6 +28,17 @@ def parse_registry(text: str) -> str:
     return domain
 
 
+def require_helper(registry: str, credentials: Credentials) -> str:
+    """The program that can keep the registry's login; `UsageError` where none is configured."""
+    helper = credentials.helper(registry)
+    if helper is None:
+        raise UsageError(
+            f"No credential helper is configured for {registry}, so nothing can keep the login safely; "
+            "name one as credsStore in docker's config.json."
+        )
+    return helper
+
+
 @dataclass(frozen=True, slots=True)
 class LogIn:
     """`store` hands the login to the configured helper; else `credentials` remembers it for this run."""
@@ -44,13 +55,9 @@ class LogIn:
         registry = parse_registry(self.registry)
         if not self.username or not self.password:
             raise UsageError("A login needs a user name and a password.")
-        helper = self.credentials.helper(registry)
-        if self.store and helper is None:
-            raise UsageError(
-                f"No credential helper is configured for {registry}, so nothing can keep the login safely; "
-                "name one as credsStore in docker's config.json."
-            )
-        keeps = f"{helper} keeps the login" if self.store else "it is kept in memory until imgscope ends"
+        keeps = "it is kept in memory until imgscope ends"
+        if self.store:
+            keeps = f"{require_helper(registry, self.credentials)} keeps the login"
         name = () if registry == "docker.io" else (registry,)
         return Plan(
             title=f"Log in to {registry} as {self.username}",

@@ -122,9 +122,13 @@ def auth_required(registry: str, credentials: Credentials, *, missing: bool = Fa
     wants = "has no such repository, or wants a login for it" if missing else "wants a login"
     if login is None:
         why = f" ({problem})" if problem else ""
-        return AuthRequired(
-            f"The registry {registry} {wants}{why}; log in with imgscope login {registry}.", registry
+        # a login of one run is of use to the next only where a helper keeps it
+        way = (
+            f"imgscope login {registry} --store"
+            if credentials.helper(registry)
+            else f"docker login {registry}"
         )
+        return AuthRequired(f"The registry {registry} {wants}{why}; log in with {way}.", registry)
     who = login.username or "the token's owner"
     refused = "has no such repository, or refused" if missing else "refused"
     return AuthRequired(
