@@ -17,6 +17,7 @@ from imgscope.errors import NotFoundError
 from imgscope.images.model import Image, Layer, Platform
 from imgscope.job import Job
 from imgscope.layers.index import LayerIndex
+from imgscope.ui import loader
 from imgscope.ui.app import ImgscopeApp
 from imgscope.ui.screens.help import HelpScreen
 from imgscope.ui.screens.main import MainScreen
@@ -144,6 +145,7 @@ async def screen(
         if wait:
             await found.settle()
         yield found
+    loader.finish(1)
 
 
 def rows(pane: Lines, width: int = 0) -> list[str]:

@@ -306,7 +306,7 @@ async def test_a_list_that_fails_says_why(show: Show) -> None:
 async def test_a_source_without_images_says_what_to_do(show: Show) -> None:
     async with show(FakeSource({})) as it:
         assert "no images here yet: pull or build one" in "\n".join(drawn(it.images))
-        assert it.head == "imgscope  ·  fake · source  ·  0 images  ·  0 B  ·  0 B reclaimable"
+        assert it.head == "imgscope  ·  0 images  ·  0 B  ·  0 B reclaimable  ·  fake · source"
         await it.press("enter", "down", "right", "v", "tab", "enter", "z", "tab", "enter", "z", "tab", "G")
         assert it.app.is_running
 

@@ -27,7 +27,7 @@ async def test_the_images_are_a_tree() -> None:
         names = [line[2:40].rstrip() for line in rows(it.images)]
         assert names == FOREST.splitlines()
         assert drawn(it.images)[1].split() == ["image", "size", "unique", "wasted", "age"]
-        assert it.head == "imgscope  ·  demo images  ·  9 images  ·  16.7 MB"
+        assert it.head == "imgscope  ·  9 images  ·  16.7 MB  ·  demo images"
 
 
 async def test_sizes_unique_and_wasted_bytes() -> None:

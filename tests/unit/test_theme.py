@@ -47,6 +47,7 @@ async def test_our_colours_can_be_read(name: str, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("TEXTUAL_THEME", name)
     app = ImgscopeApp("demo:")
     async with app.run_test():
+        await app.workers.wait_for_complete()
         lines = next(iter(app.screen.query(Lines)))
         background = lines.styles.background
         for style in FEW:

@@ -12,6 +12,7 @@ from textual.binding import Binding, BindingType
 from imgscope.errors import UsageError
 from imgscope.images.model import Platform
 from imgscope.text import clean
+from imgscope.ui import loader
 from imgscope.ui.screens.help import HelpScreen
 from imgscope.ui.screens.main import MainScreen
 from imgscope.ui.theme import DEFAULT, bundled_themes, variable_defaults
@@ -64,6 +65,7 @@ def run(reference: str, platform: Platform | None) -> int:
     """Open the screen; gives the exit status: 2 and a sentence where the source cannot be opened."""
     app = ImgscopeApp(reference, platform)
     app.run()
+    loader.finish(1)
     if app.failure:
         print(f"imgscope: {clean(app.failure)}", file=sys.stderr)
         return 2

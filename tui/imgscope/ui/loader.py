@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from weakref import WeakSet
 
 from textual.message import Message
 
@@ -25,6 +26,7 @@ from imgscope.ui import messages
 
 Post = Callable[[Message], object]
 
+_threads: WeakSet[threading.Thread] = WeakSet()
 _FRAME = 1 / 15  # seconds between two progress messages
 _REFRESH = 0.3  # seconds between two lists
 
@@ -47,8 +49,17 @@ async def in_thread(work: Callable[[], None]) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(settle, error)
 
-    threading.Thread(target=contextvars.copy_context().run, args=(run,), daemon=True).start()
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(run,), daemon=True)
+    _threads.add(thread)
+    thread.start()
     await done
+
+
+def finish(seconds: float) -> None:
+    """Give the work that is under way some time to end in order: all of it was cancelled."""
+    deadline = time.monotonic() + seconds
+    for thread in list(_threads):
+        thread.join(max(deadline - time.monotonic(), 0))
 
 
 @contextmanager

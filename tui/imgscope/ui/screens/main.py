@@ -118,12 +118,12 @@ class MainScreen(Screen[None]):
         self._images.show(message.forest, message.unique)
         if self.source is not None:
             count = sum(not node.virtual for node in message.forest.nodes.values())
-            parts = [self.source.label, f"{count:,} image{'' if count == 1 else 's'}"]
+            parts = [f"{count:,} image{'' if count == 1 else 's'}"]
             if message.usage is not None:
                 parts.append(size_text(message.usage.total))
                 if message.usage.reclaimable is not None:
                     parts.append(f"{size_text(message.usage.reclaimable)} reclaimable")
-            self._head(*parts)
+            self._head(*parts, self.source.label)
         shown = message.forest.nodes.get(self._wanted or "")
         if shown and shown.image and self.analysis is None and not self._layers.row_count:
             self._layers.show(shown.image)  # an engine tells names first and layers later

@@ -1,0 +1,238 @@
+"""The real program in a real terminal (tmux), on the real daemon."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.support.engine import Engine
+from tests.support.needs import require_tool
+from tests.support.wait import wait_for
+
+_PATH = os.pathsep.join(path for path in sys.path if path)
+SIZES = [(120, 36), (80, 24)]
+
+
+class Terminal:
+    """A terminal in which a shell runs `imgscope WORDS`, says with which status it ended, and stays."""
+
+    def __init__(
+        self, folder: Path, words: str, environment: Mapping[str, str], size: tuple[int, int]
+    ) -> None:
+        self._tmux = [require_tool("tmux"), "-u", "-S", str(folder / "tmux"), "-f", os.devnull]
+        kept = {**environment, "PYTHONPATH": _PATH, "LC_ALL": "C.UTF-8"}
+        self._environment = {name: value for name, value in kept.items() if name != "TMUX"}
+        program = f"{shlex.quote(sys.executable)} -m imgscope {words}"
+        script = f"echo before; {program}; echo ended with $?; exec cat"
+        width, height = size
+        self.tmux("new-session", "-d", "-x", str(width), "-y", str(height), script)
+
+    def tmux(self, *words: str) -> str:
+        done = subprocess.run(
+            [*self._tmux, *words], env=self._environment, capture_output=True, text=True, timeout=20
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    @property
+    def lines(self) -> list[str]:
+        """What the terminal shows."""
+        return self.tmux("capture-pane", "-p").splitlines()
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    @property
+    def alternate(self) -> bool:
+        """Whether a program has taken the whole screen."""
+        return self.tmux("display-message", "-p", "#{alternate_on}").strip() == "1"
+
+    def flag(self, name: str) -> str:
+        return self.tmux("display-message", "-p", f"#{{{name}}}").strip()
+
+    def press(self, *keys: str) -> None:
+        self.tmux("send-keys", *keys)
+
+    def resize(self, width: int, height: int) -> None:
+        self.tmux("resize-window", "-x", str(width), "-y", str(height))
+
+    def until(self, *words: str, gone: str | None = None) -> None:
+        """Wait until the terminal shows all the words, in one line or wrapped, and not what shall be gone."""
+
+        def there() -> bool:
+            text = self.text
+            even = " ".join(text.split())
+            return all(word in text or word in even for word in words) and (gone is None or gone not in text)
+
+        try:
+            wait_for(f"{words}", there)
+        except TimeoutError as error:
+            raise AssertionError(f"{error}; there is\n{self.text}") from None
+
+    def row(self, *words: str) -> str:
+        """The first line with all the words, its blanks evened out."""
+        self.until(*words)
+        found = [line for line in self.lines if all(word in line for word in words)]
+        assert found, f"{words} on one line; there is\n{self.text}"
+        return " ".join(found[0].split())
+
+    def go_to(self, name: str) -> None:
+        """Put the cursor of the list on an image."""
+        self.until(name)
+        names = self.lines[3 : next(n for n, line in enumerate(self.lines) if "─ layers" in line)]
+        self.press("g", *["Down"] * next(n for n, line in enumerate(names) if name in line))
+        self.until(f"layers · {name}")
+
+    def check_restored(self, status: int) -> None:
+        """The program has ended and the terminal is as it was."""
+        self.until("before", f"ended with {status}")
+        assert not self.alternate
+        assert self.flag("mouse_any_flag") == "0"
+        assert self.flag("cursor_flag") == "1"
+        assert "Traceback" not in self.text
+
+
+Open = Callable[..., Terminal]
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Open]:
+    """Open a terminal with imgscope in it; its shell goes with the test."""
+    opened: list[Terminal] = []
+
+    def start(
+        words: str = "", environment: Mapping[str, str] | None = None, size: tuple[int, int] = SIZES[0]
+    ) -> Terminal:
+        (tmp_path / str(len(opened))).mkdir()
+        it = Terminal(tmp_path / str(len(opened)), words, environment or dict(os.environ), size)
+        opened.append(it)
+        return it
+
+    yield start
+    for it in opened:
+        it.tmux("kill-server")
+
+
+@pytest.fixture
+def images(empty_engine: Engine, busybox_base: str) -> Engine:
+    """An engine that holds a base and, on it, an image with a file that was removed too late."""
+    dockerfile = f"""\
+FROM {busybox_base}
+RUN head -c 3000000 /dev/zero > /BigFile
+RUN rm /BigFile
+CMD ["sh"]
+"""
+    empty_engine.build({"Dockerfile": dockerfile}, "screen:big")
+    return empty_engine
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_images_of_the_engine(terminal: Open, images: Engine, size: tuple[int, int]) -> None:
+    it = terminal("", images.environment, size)
+    it.until("docker", "2 images", "busybox:base", "└─ screen:big")
+    assert it.alternate
+    it.go_to("screen:big")
+    assert it.row("└─ screen:big").split()[4:7] == ["3", "MB", "?"]
+    assert "RUN rm /BigFile" in it.text
+    it.until("enter reads the layers of")
+    it.press("Enter")
+    assert it.row("/BigFile", "stored by 2") == "3 MB /BigFile stored by 2, removed by 3"
+    assert it.row("└─ screen:big").split()[5:9] == ["3", "MB", "3", "MB"]
+    it.press("Down", "Down")
+    it.until("layer 2, changes · 3 MB")
+    assert it.row("BigFile", "dead").endswith("+ BigFile 3 MB dead")
+    it.press("v")
+    it.until("layers 1–2 merged")
+    it.press("q")
+    it.check_restored(0)
+
+
+def test_an_image_by_its_name(terminal: Open, images: Engine) -> None:
+    it = terminal("screen:big", images.environment)
+    it.until("▸ └─ screen:big", "removed by 3", "efficiency")
+    it.press("C-c")
+    it.check_restored(130)
+
+
+def test_a_new_size_while_an_image_is_read(terminal: Open, images: Engine) -> None:
+    it = terminal("", images.environment)
+    it.go_to("screen:big")
+    it.press("Enter")
+    for size in ((60, 20), (200, 50), (80, 24)):
+        it.resize(*size)
+    it.until("removed by 3", "efficiency")
+    assert max(map(len, it.lines)) <= 80
+    it.until("q quit")
+    assert "q quit" in it.lines[23]
+    it.press("q")
+    it.check_restored(0)
+
+
+def test_a_name_that_the_engine_does_not_have(terminal: Open, images: Engine) -> None:
+    it = terminal("screen:small", images.environment)
+    it.until("There is no image 'screen:small'", "└─ screen:big")
+    it.press("q")
+    it.check_restored(0)
+
+
+def test_an_engine_of_no_images(terminal: Open, empty_engine: Engine) -> None:
+    it = terminal("", empty_engine.environment)
+    it.until("0 images", "no images here yet: pull or build one")
+    it.press("Enter", "Tab", "v", "z", "q")
+    it.check_restored(0)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_demo(terminal: Open, size: tuple[int, int]) -> None:
+    it = terminal("demo", size=size)
+    it.until("demo images", "9 images", "bigfile:latest", "├─ golang:c", "efficiency")
+    it.press("Enter", "Enter")
+    it.until("BigFile", "dead")
+    it.press("?")
+    it.until("one row up, down")
+    it.press("Escape")
+    it.until(gone="one row up, down")
+    it.press("q")
+    it.check_restored(0)
+
+
+def test_without_an_engine_the_demo_opens_and_says_how_to_connect_one(terminal: Open, tmp_path: Path) -> None:
+    it = terminal("", {**os.environ, "DOCKER_HOST": f"unix://{tmp_path}/none"})
+    it.until("These are the demo images.", "start Docker or Podman", "bigfile:latest", "efficiency")
+    it.press("q")
+    it.check_restored(0)
+
+
+def test_an_engine_that_is_silent_keeps_nobody(terminal: Open, tmp_path: Path) -> None:
+    """It takes the connection and never answers: the program can be left all the same."""
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(f"{tmp_path}/s")
+        silent.listen()
+        it = terminal("", {**os.environ, "DOCKER_HOST": f"unix://{tmp_path}/s"})
+        it.until("looking for images")
+        it.press("q")
+        it.check_restored(0)
+
+
+def test_leaving_before_the_demo_is_made_leaves_nothing(terminal: Open, tmp_path: Path) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    it = terminal("demo", {**os.environ, "TMPDIR": str(temporary)})
+    wait_for("the screen", lambda: it.alternate)
+    it.press("q")
+    it.check_restored(0)
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_file_that_is_not_there(terminal: Open) -> None:
+    it = terminal("./nosuch.tar")
+    it.check_restored(2)
+    assert it.row("imgscope:") == "imgscope: There is no file or folder ./nosuch.tar; check the path."
