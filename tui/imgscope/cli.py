@@ -13,11 +13,11 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from imgscope.commands import Run, show
+from imgscope.commands import Run, prune, show
 from imgscope.errors import CancelledError, ImgscopeError
 from imgscope.text import clean
 
-_MODULES = (show,)
+_MODULES = (show, prune)
 _EPILOG = """\
 references:
   NAME, docker-daemon:NAME     an image of the engine (Docker or Podman)

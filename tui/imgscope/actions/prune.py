@@ -42,7 +42,7 @@ _UNITS = {
     "d": 86400.0,
     "w": 604800.0,
 }
-_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|[smhdw])")
+_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|[smhdw])", re.ASCII)
 _NANOSECONDS = re.compile(r"(\.\d{6})\d+")
 
 
@@ -62,9 +62,9 @@ def parse_until(text: str, now: datetime | None = None) -> float:
         if parts and "".join(number + unit for number, unit in parts) == text:
             ago = sum(float(number) * _UNITS[unit] for number, unit in parts)
             return (moment - timedelta(seconds=ago)).timestamp()
-        if re.fullmatch(r"\d{5,11}(\.\d{1,9})?", text):
+        if re.fullmatch(r"[0-9]{5,11}(\.[0-9]{1,9})?", text):
             return float(text)
-        if re.match(r"\d{4}-\d\d-\d\d", text):
+        if re.match(r"\d{4}-\d\d-\d\d", text, re.ASCII):
             return datetime.fromisoformat(_NANOSECONDS.sub(r"\1", text)).timestamp()
     except (ValueError, OverflowError):
         pass
@@ -176,12 +176,17 @@ class Prune:
     _keeps: tuple[str, ...] = field(default=(), init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self.check(self.kinds, self.filters)
         self.kinds = tuple(kind for kind in KINDS if kind in self.kinds)
-        if not self.kinds:
+
+    @staticmethod
+    def check(kinds: Sequence[Kind], filters: Filters) -> None:
+        """Raise `UsageError` where a filter says nothing about a kind, or no kind is named."""
+        if not kinds:
             raise UsageError(f"Nothing to prune was named; there are {', '.join(KINDS)}.")
-        if "volumes" in self.kinds and self.filters.until is not None:
+        if "volumes" in kinds and filters.until is not None:
             raise UsageError("Volumes have no date to go by; leave out the volumes, or the time.")
-        if "cache" in self.kinds and (self.filters.labels or self.filters.not_labels):
+        if "cache" in kinds and (filters.labels or filters.not_labels):
             raise UsageError("The build cache has no labels; leave out the build cache, or the labels.")
 
     def describe(self) -> Plan:

@@ -313,6 +313,7 @@ class _Work:
         self.engine = engine
         self.outlook = outlook
         self.job = job
+        self.images = {image.id for image in outlook.stock.inventory.images}
         self.deleted: list[str] = []
         self.untagged: list[str] = []
         self.removed: Counter[Kind] = Counter()
@@ -385,7 +386,8 @@ class _Work:
             for line in answer:
                 if line.get("Untagged"):
                     self.untagged.append(line["Untagged"])
-                if line.get("Deleted"):
+                # the engine names layers (by chain ID) as it names images
+                if line.get("Deleted") in self.images:
                     self.deleted.append(line["Deleted"])
         return ""
 
@@ -423,7 +425,7 @@ class _Work:
 
     def _network(self, item: Item) -> str:
         if user := self._user(item, 0):
-            return f"container {user} uses it now"
+            return f"container {user} is on it now"
         with self.engine.errors():
             self.engine.client.remove_network(item.id)
         self.deleted.append(item.id)
