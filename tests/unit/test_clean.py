@@ -213,7 +213,15 @@ def test_the_plan_of_what_is_ticked() -> None:
     assert plan.frees == 560
     assert set(plan.deletes) == {"c2", f"sha256:{2:064x}", f"sha256:{3:064x}", "r1", "n1"}
     assert plan.untags == ()
-    assert [line[:4] for line in plan.lines] == ["[x] "] * 4 + ["[ ] "] * 9
+    listed = [line for line in plan.lines if line.startswith("[")]
+    assert [line[:4] for line in listed] == ["[x] "] * 4 + ["[ ] "] * 9
+    assert [line for line in plan.lines if not line.startswith("[")] == [
+        "  c2 empty (0 B)",
+        "  000000000000 (own 10 B)",
+        "  000000000000 (own 20 B)",
+        "  r1 RUN a (30 B)",
+        "  n1 nobodys",
+    ]
     assert "images pulled by digest: not chosen" in plan.keeps
 
 

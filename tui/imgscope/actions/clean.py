@@ -98,11 +98,14 @@ class CleanUp:
         wanted = frozenset(keys)
         lines = self.lines()
         outlook = self._outlook(wanted)
-        return outlook.plan(
-            "Clean up",
-            [f"[{'x' if line.key in wanted else ' '}] {line.key}: {line.text}" for line in lines],
-            [f"{line.title}: not chosen" for line in lines if line.key not in wanted],
-        )
+        going = set(outlook.going)
+        text = []
+        for line in lines:
+            text.append(f"[{'x' if line.key in wanted else ' '}] {line.key}: {line.text}")
+            if line.key in wanted:
+                text += [f"  {item.text}" for item in line.items if item in going]
+        left = [f"{line.title}: not chosen" for line in lines if line.key not in wanted]
+        return outlook.plan("Clean up", text, left)
 
     def describe(self) -> Plan:
         """The plan of the chosen lines."""
@@ -145,7 +148,7 @@ class _Lines:
         stock, inventory = self.stock, self.stock.inventory
         yield (
             "containers",
-            "exited containers that wrote nothing",
+            "exited containers, nothing written",
             "their file systems are those of their images",
             map(stock.container, self.empty),
             True,
@@ -183,8 +186,8 @@ class _Lines:
         others = [item for item in stopped(inventory) if item not in self.empty]
         yield (
             "containers-written",
-            "stopped containers that wrote something",
-            "what they wrote is lost",
+            "stopped containers that wrote",
+            "what they wrote would be lost",
             [stock.container(item) for item in others if item.state != "created"],
             False,
         )
@@ -198,7 +201,7 @@ class _Lines:
         free = self._unused(dangling(inventory))
         yield (
             "untagged",
-            "images without a name that no build made",
+            "untagged images that no build made",
             "imported or committed: perhaps the only copy",
             stock.images(image for image in free if not from_build(image)),
             False,
@@ -222,7 +225,7 @@ class _Lines:
         yield (
             "volumes",
             "anonymous volumes",
-            "no container uses them; their data is lost",
+            "no container uses them; their data would be lost",
             [stock.volume(volume) for volume in volumes if volume.anonymous],
             False,
         )
@@ -231,7 +234,7 @@ class _Lines:
                 yield (
                     f"volume:{volume.name}",
                     f"volume {clean(volume.name)}",
-                    "somebody named it; its data is lost",
+                    "somebody named it; its data would be lost",
                     [stock.volume(volume)],
                     False,
                 )
