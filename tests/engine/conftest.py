@@ -16,6 +16,7 @@ from imgscope.actions.engine import Engine as ActionEngine
 from imgscope.sources.engine import EngineSource
 from tests.support import bases
 from tests.support.engine import Engine, running_engine
+from tests.support.fresh import Images
 from tests.support.needs import REQUIRED, missing
 from tests.support.registry import PASSWORD, USER, Registry, running_registry
 
@@ -94,3 +95,11 @@ def actions(engine: Engine) -> Iterator[ActionEngine]:
     source = EngineSource(docker.APIClient(engine.host), engine.host)
     yield ActionEngine(source)
     source.close()
+
+
+@pytest.fixture
+def images(engine: Engine) -> Iterator[Images]:
+    """Makes images for one test."""
+    images = Images(engine)
+    yield images
+    images.remove()

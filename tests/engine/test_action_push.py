@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import threading
 import time
-import uuid
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -20,39 +15,11 @@ from imgscope.actions.push import Push
 from imgscope.errors import AuthRequired, CancelledError, EngineError, NotFoundError, UsageError
 from imgscope.images.model import short_id
 from imgscope.job import Job
-from tests.support.engine import Engine as Docker
+from tests.support.fresh import Images, layer_sizes, skopeo
 from tests.support.needs import require_tool
 from tests.support.registry import PASSWORD, USER, Registry
 
 MIB = 1 << 20
-
-
-@pytest.fixture
-def images(engine: Docker) -> Iterator[Images]:
-    """Builds images whose content no engine and no registry has seen; removes them."""
-    images = Images(engine)
-    yield images
-    engine.docker("rmi", "--force", *images.names, check=False)
-
-
-class Images:
-    def __init__(self, engine: Docker) -> None:
-        self.engine = engine
-        self.names: list[str] = []
-
-    def build(self, name: str, size: int = MIB, base: str = "scratch") -> str:
-        """An image with a layer of random bytes of its own. Gives its id."""
-        self.names.append(name)
-        dockerfile = f"FROM {base}\nCOPY data /{uuid.uuid4()}\n"
-        return self.engine.build({"Dockerfile": dockerfile, "data": os.urandom(size)}, name)
-
-    def tag(self, source: str, name: str) -> None:
-        self.names.append(name)
-        self.engine.docker("tag", source, name)
-
-    def diff_ids(self, name: str) -> list[str]:
-        found: list[str] = self.engine.client.images.get(name).attrs["RootFS"]["Layers"]
-        return found
 
 
 def run(action: Push, job: Job | None = None) -> list[Event]:
@@ -63,17 +30,6 @@ def done(action: Push) -> Done:
     last = run(action)[-1]
     assert isinstance(last, Done)
     return last
-
-
-def skopeo(name: str, *words: str) -> Any:
-    """What skopeo says of an image in a registry."""
-    command = [require_tool("skopeo"), "inspect", "--tls-verify=false", *words, f"docker://{name}"]
-    return json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
-
-
-def layer_sizes(name: str) -> list[int]:
-    """The bytes of the layers in a registry, as they are stored."""
-    return [layer["size"] for layer in skopeo(name, "--raw")["layers"]]
 
 
 def uploads(registry: Registry) -> int:
