@@ -380,15 +380,16 @@ class _Work:
                 with self.engine.errors():
                     answer = self.engine.client.remove_image(name)
             except NotFoundError:
-                if item.id not in self.deleted:
+                if not number:
                     raise
-                break  # it went with its last tag, or with its last child
+                break  # it went with its last tag
             for line in answer:
                 if line.get("Untagged"):
                     self.untagged.append(line["Untagged"])
-                # the engine names layers (by chain ID) as it names images
-                if line.get("Deleted") in self.images:
-                    self.deleted.append(line["Deleted"])
+                # the engine names layers (by chain ID) as it names images; Podman leaves out the algorithm
+                gone = "sha256:" + str(line.get("Deleted")).removeprefix("sha256:")
+                if gone in self.images:
+                    self.deleted.append(gone)
         return ""
 
     def _names(self, image: str) -> set[str]:
