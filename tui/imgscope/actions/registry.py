@@ -212,7 +212,9 @@ class RegistryClient:
         if login and login.registry_token:
             return f"Bearer {login.registry_token}"
         said = dict(_CHALLENGE.findall(rest))
-        realm = urljoin(f"{self._base}/", said.get("realm", ""))
+        if not said.get("realm"):
+            return ""
+        realm = urljoin(f"{self._base}/", said["realm"])
         if urlsplit(realm).scheme != "https" and not self._insecure:
             raise EngineError(f"The registry {self.domain} wants logins sent without TLS, to {realm}.")
         scope = f"repository:{self.path}:pull"
