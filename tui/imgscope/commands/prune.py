@@ -6,6 +6,7 @@ from argparse import Namespace
 
 from imgscope.commands import Add
 from imgscope.commands.acting import act, add_acting, connected
+from imgscope.errors import UsageError
 
 _KINDS = {
     "dangling": "images without a name, except those pulled by digest",
@@ -24,6 +25,9 @@ def register(add: Add) -> None:
         "remove what nothing uses, by kind; without a kind: dangling images, networks and the build cache",
         _prune,
     )
+    prune.add_argument(
+        "layout", nargs="?", default="", metavar="oci:DIR", help="instead: the unused blobs of an OCI layout"
+    )
     for kind, summary in _KINDS.items():
         prune.add_argument(f"--{kind}", action="append_const", dest="kinds", const=kind, help=summary)
     prune.add_argument(
@@ -39,6 +43,9 @@ def register(add: Add) -> None:
             metavar="KEY[=VALUE]",
             help=f"{summary} this label (may be repeated)",
         )
+    prune.add_argument(
+        "-f", "--force", action="store_true", help="oci:DIR: even where manifests are not in the folder"
+    )
     add_acting(prune)
     clean = add("clean", "remove what nobody can miss, and what you include", _clean)
     for option, summary in (("--include", "a line more"), ("--exclude", "a line less")):
@@ -53,8 +60,16 @@ def register(add: Add) -> None:
 
 
 def _prune(options: Namespace) -> int:
+    from imgscope.actions.layout import prune_layout
     from imgscope.actions.prune import DEFAULT, Filters, Kind, Prune
 
+    if options.layout:
+        layout = prune_layout(options.layout, force=options.force)
+        if layout is None or options.kinds or options.until or options.label or options.not_label:
+            raise UsageError("What prune takes besides options is oci:DIR alone, an OCI layout.")
+        return act(layout, options)
+    if options.force:
+        raise UsageError("--force is for oci:DIR; an engine's things are pruned only as it allows.")
     filters = Filters.parse(options.until, options.label, options.not_label)
     kinds: list[Kind] = options.kinds or list(DEFAULT)
     if not options.kinds and (filters.labels or filters.not_labels):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def register(add: Add) -> None:
     """Add the commands to the parser."""
     tag = add("tag", "give an image one more name", _tag)
-    tag.add_argument("source", metavar="SOURCE", help="a name or an id")
+    tag.add_argument("source", metavar="SOURCE", help="a name or an id, or oci:DIR:NAME of a layout")
     tag.add_argument("target", metavar="TARGET", help="the new name, as in localhost:5000/me/app:1")
     add_acting(tag)
     push = add("push", "push a tag to its registry; says first what will travel", _push)
@@ -43,16 +43,22 @@ def register(add: Add) -> None:
 
 
 def _tag(options: Namespace) -> int:
+    from imgscope.actions.layout import tag_in_layout
     from imgscope.actions.tag import Tag
 
+    layout = tag_in_layout(options.source, options.target)
+    if layout is not None:
+        return act(layout, options)
     with connected() as engine:
         return act(Tag(engine, options.source, options.target), options)
 
 
 def _push(options: Namespace) -> int:
     from imgscope.actions.credentials import Credentials
+    from imgscope.actions.layout import require_engine
     from imgscope.actions.push import Push
 
+    require_engine("push", options.reference)
     credentials = Credentials()
     with connected() as engine:
         action = Push(engine, options.reference, credentials, options.all_tags)
@@ -61,8 +67,10 @@ def _push(options: Namespace) -> int:
 
 def _pull(options: Namespace) -> int:
     from imgscope.actions.credentials import Credentials
+    from imgscope.actions.layout import require_engine
     from imgscope.actions.pull import Pull
 
+    require_engine("pull", options.reference)
     credentials = Credentials()
     wanted = platform(options)
     with connected() as engine:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from imgscope.actions.layout.changes import LayoutPrune, LayoutRemove, LayoutTag
 from imgscope.actions.layout.store import LayoutError, LayoutStore
 from imgscope.errors import UsageError
-from imgscope.sources import Target
+from imgscope.sources import TRANSPORTS, Target, parse_target
 
 __all__ = (
     "LayoutError",
@@ -15,10 +15,10 @@ __all__ = (
     "LayoutRemove",
     "LayoutStore",
     "LayoutTag",
-    "layout_store",
     "needs_engine",
     "prune_layout",
     "remove_from_layout",
+    "require_engine",
     "tag_in_layout",
 )
 
@@ -28,57 +28,69 @@ def needs_engine(action: str, source: str) -> UsageError:
     return UsageError(f"There is no engine behind {source}, and {action} needs one.")
 
 
-def layout_store(target: Target, action: str) -> LayoutStore | None:
-    """The layout that a reference names; None for the engine.
+def require_engine(action: str, reference: str) -> None:
+    """Raise `needs_engine` where a reference is of a layout, an archive or the demo."""
+    if _transport(reference):
+        raise needs_engine(action, reference)
 
-    Raises `UsageError` for archives, which nobody changes in place, and for the demo images, which are
-    made anew for each program and go with it.
+
+def tag_in_layout(reference: str, name: str) -> LayoutTag | None:
+    """Tagging `oci:DIR:NAME` as `name`; None where the reference is of the engine. Raises `UsageError`."""
+    found = _open("tag", reference)
+    return None if found is None else LayoutTag(found[0], found[1].name, name)
+
+
+def remove_from_layout(references: Sequence[str], *, force: bool = False) -> LayoutRemove | None:
+    """Removing `oci:DIR:NAME` and more of the same folder; None where all references are of the engine.
+
+    Raises `UsageError`, also where they are not all of one place.
     """
-    if target.transport == "docker-daemon":
+    if not any(map(_transport, references)):
         return None
-    if target.transport == "demo":
-        raise UsageError(
-            f"The demo images live only while a program shows them; {action} works on them within "
-            "imgscope demo."
-        )
-    assert target.path is not None
-    if target.path.is_dir():
-        return LayoutStore(target.path)
-    if not target.path.exists() or target.transport == "oci":
-        raise UsageError(f"{target.path} is no folder; {action} works on an OCI layout, as in oci:DIR:NAME.")
-    raise UsageError(
-        f"{target.path} is an archive, and archives are not changed; {action} works on an engine or on an "
-        "OCI layout in a folder."
-    )
-
-
-def tag_in_layout(target: Target, name: str) -> LayoutTag | None:
-    """Tagging `oci:DIR:NAME` as `name`; None where the target is of the engine."""
-    store = layout_store(target, "tag")
-    return None if store is None else LayoutTag(store, target.name, name)
-
-
-def remove_from_layout(targets: Sequence[Target], *, force: bool = False) -> LayoutRemove | None:
-    """Removing `oci:DIR:NAME` and more of the same folder; None where the targets are of the engine.
-
-    Raises `UsageError` where they are not all of one place.
-    """
-    stores = [layout_store(target, "rmi") for target in targets]
-    if len({store and store.folder for store in stores}) > 1:
-        raise UsageError("Images of one place at a time can be removed; call rmi once for each.")
-    store = stores[0]
-    if store is None:
-        return None
-    if not all(target.name for target in targets):
+    found = [_open("rmi", reference) for reference in references]
+    opened = [item for item in found if item is not None]
+    if len({store.folder for store, _ in opened}) > 1 or len(opened) < len(found):
+        raise UsageError("Images of one place at a time can be removed; call rmi once for each place.")
+    store = opened[0][0]
+    names = tuple(target.name for _, target in opened if target.name)
+    if len(names) < len(opened):
         raise UsageError(f"Say which image of {store} to remove, as in {store}:NAME.")
-    return LayoutRemove(store, tuple(target.name for target in targets if target.name), force)
+    return LayoutRemove(store, names, force)
 
 
-def prune_layout(target: Target, *, force: bool = False) -> LayoutPrune | None:
-    """Pruning `oci:DIR`; None where the target is the engine."""
-    store = layout_store(target, "prune")
-    if store is None:
+def prune_layout(reference: str, *, force: bool = False) -> LayoutPrune | None:
+    """Pruning `oci:DIR`; None where the reference is none of a layout. Raises `UsageError`."""
+    found = _open("prune", reference)
+    if found is None:
         return None
+    store, target = found
     if target.name:
         raise UsageError(f"prune works on the whole of a layout: write {store}.")
     return LayoutPrune(store, force)
+
+
+def _transport(reference: str) -> str:
+    """The transport that a reference names, empty for the engine's.
+
+    Only a transport that is written out counts: a name of the engine may also be that of a folder here,
+    and what is changed or removed must not hang on that.
+    """
+    transport, colon, _ = reference.partition(":")
+    return transport if colon and transport in TRANSPORTS and transport != "docker-daemon" else ""
+
+
+def _open(action: str, reference: str) -> tuple[LayoutStore, Target] | None:
+    """The layout of a reference. Archives are not changed in place, and the demo goes with its program."""
+    if not _transport(reference):
+        return None
+    target = parse_target(reference)
+    if target.transport == "demo":
+        raise UsageError(
+            f"The demo images last only as long as imgscope demo runs; {action} has nothing to work on here."
+        )
+    if target.path is None or target.transport != "oci":
+        raise UsageError(
+            f"{reference} is an archive, and archives are not changed; {action} works on an engine and on "
+            "OCI layouts in folders, as in oci:DIR:NAME."
+        )
+    return LayoutStore(target.path), target
