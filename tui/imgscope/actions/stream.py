@@ -6,7 +6,7 @@ import http.client
 import json
 import re
 import socket
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -63,7 +63,7 @@ def post(
                     if response.status != http.client.OK:
                         kind = NotFoundError if response.status == http.client.NOT_FOUND else EngineError
                         raise kind(_refusal(response))
-                    for line in response:
+                    for line in _lines(response):
                         if line.strip():
                             yield _event(line)
                         job.check()
@@ -73,6 +73,15 @@ def post(
             raise
         finally:
             connection.close()
+
+
+def _lines(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    """The lines of an answer; `IncompleteRead` where it is cut, which `readline` takes for its end."""
+    rest = b""
+    while data := response.read1(1 << 16):
+        *lines, rest = (rest + data).split(b"\n")
+        yield from lines
+    yield rest
 
 
 def _event(line: bytes) -> dict[str, Any]:
