@@ -22,7 +22,9 @@ class Container:
     command: str = ""
     ports: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
-    chains: tuple[str, ...] = ()  # chain IDs of the image's layers, where the image is still known
+    chains: tuple[str, ...] = ()  # chain IDs of the image's layers; of a removed image see `Inventory.lost`
+    unknown: bool = False  # whether its image is removed and the engine does not tell which layers it keeps
+    image_name: str = ""  # as the container was made with: a reference, or an id
 
     @property
     def running(self) -> bool:
@@ -78,13 +80,15 @@ class Inventory:
     networks: tuple[Network, ...] = ()
     layers_size: int = 0
     containerd: bool = False  # the containerd image store: contents are collected later
+    # layers that only containers of removed images keep, which the engine no longer counts: a name → bytes
+    lost: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     def image(self, identifier: str) -> Image | None:
         return next((image for image in self.images if image.id == identifier), None)
 
     def layer_sizes(self) -> dict[str, int]:
-        """Chain ID → bytes, for every layer whose size the engine tells."""
-        sizes: dict[str, int] = {}
+        """Chain ID → bytes, for every layer whose size the engine tells, and those `lost`."""
+        sizes = dict(self.lost)
         for image in self.images:
             for chain, layer in zip(chain_ids(image.diff_ids), image.layers, strict=True):
                 if layer.size is not None:

@@ -6,24 +6,33 @@ what the engine holds, so that what they promise is what the engine will do, to 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from operator import itemgetter
 
 from imgscope.actions.inventory import CacheRecord, Container, Inventory
 from imgscope.actions.plan import Blocker
 from imgscope.errors import UsageError
-from imgscope.images.history import instruction
-from imgscope.images.model import Image, chain_ids, short_id
+from imgscope.images.history import instruction, one_line
+from imgscope.images.model import Image, Layer, chain_ids, short_id
 from imgscope.images.reference import Reference, same
+
+_FRACTION = re.compile(r"(\.\d{6})\d+")  # Go writes nanoseconds, Python reads microseconds
 
 
 @dataclass(slots=True)
 class Removal:
-    """What removing came to: references, image ids, and what was in the way."""
+    """What removing came to: references, image ids, and what was in the way.
+
+    Where `blocked_by` is empty the engine does it; else it refuses and changes nothing.
+    """
 
     untagged: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     blocked_by: list[Blocker] = field(default_factory=list)
+    kept: list[Blocker] = field(default_factory=list)  # why an image without names is still there
 
 
 class ImageStore:
@@ -35,7 +44,7 @@ class ImageStore:
         self._containers = {item.id: item for item in inventory.containers}
         self._cache = {record.id: record for record in inventory.cache}
         self._sizes = inventory.layer_sizes()
-        self._chains = {image.id: chain_ids(image.diff_ids) for image in inventory.images}
+        self._chains = {image.id: tuple(chain_ids(image.diff_ids)) for image in inventory.images}
         self._cached = _cached_layers(inventory.images, inventory.cache)
 
     # -- asking -----------------------------------------------------------------------------------
@@ -66,21 +75,31 @@ class ImageStore:
         return [image.id for image in self._images.values() if image.parent == image_id]
 
     @property
+    def layers(self) -> dict[str, int]:
+        """Chain ID → bytes of all layers that an image, a container or the build cache holds."""
+        return {chain: self._sizes.get(chain, 0) for chain in self.holders()}
+
+    @property
     def bytes(self) -> int:
-        """Bytes of all layers that an image, a container or the build cache holds, and of the cache's own."""
-        live: set[str] = set()
-        for image_id in self._images:
-            live.update(self._chains[image_id])
-        for container in self._containers.values():
-            live.update(container.chains)
-        own = 0
-        for record in self._cache.values():
-            chains = self._cached.get(record.id)
-            if chains:
-                live.update(chains)
-            elif not record.shared:
-                own += record.size
-        return own + sum(self._sizes.get(chain, 0) for chain in live)
+        """Bytes of `layers`, and of the build cache's own contents."""
+        records = self._cache.values()
+        own = sum(item.size for item in records if not item.shared and item.id not in self._cached)
+        return own + sum(self.layers.values())
+
+    def holders(self) -> dict[str, list[str]]:
+        """Chain ID → ids of the images, containers and cache records that hold that layer."""
+        found: dict[str, list[str]] = {}
+        held = [*((item, self._chains[item]) for item in self._images)]
+        held += ((item.id, item.chains) for item in self._containers.values())
+        held += ((item, self._cached.get(item, ())) for item in self._cache)
+        for holder, chains in held:
+            for chain in chains:
+                found.setdefault(chain, []).append(holder)
+        return found
+
+    def unplaced(self) -> list[CacheRecord]:
+        """Records of the build cache that share a layer with some image, nobody can tell with which."""
+        return [item for item in self._cache.values() if item.shared and item.id not in self._cached]
 
     # -- changing ---------------------------------------------------------------------------------
 
@@ -91,36 +110,41 @@ class ImageStore:
             raise KeyError(name)
         image_id, reference = found
         references = self._references[image_id]
-        single = (
-            len({_repository(item) for item in references}) <= 1
-            and sum("@" not in item for item in references) <= 1
-        )
         done = Removal()
         if reference is not None:
             users = self.users(image_id)
-            if users and single and not force:
+            if users and _is_single(references) and not force:
                 done.blocked_by = [_blocked_by(user) for user in users]
                 return done
-            references.remove(reference)
-            done.untagged.append(reference)
-            if references and all(
-                "@" in item and _repository(item) == _repository(reference) for item in references
-            ):
-                done.untagged += references
-                references.clear()
+            self._untag(reference, references, done)
             if references:
                 return done
-        elif single:
+        elif _is_single(references):
             done.blocked_by = self._conflicts(image_id, force=force, tags=False)
             if done.blocked_by:
                 return done
+            done.untagged += references
+            references.clear()
         self._delete(image_id, done, force=force, quiet=reference is not None)
         return done
+
+    @staticmethod
+    def _untag(reference: str, references: list[str], done: Removal) -> None:
+        """Take a name away, and with the last tag of a repository the names by digest there."""
+        gone = [reference]
+        repository = _repository(reference)
+        left = [item for item in references if item != reference and _repository(item) == repository]
+        if "@" not in reference and all("@" in item for item in left):
+            gone += left
+        for item in gone:
+            references.remove(item)
+        done.untagged += gone
 
     def _delete(self, image_id: str, done: Removal, *, force: bool, quiet: bool) -> None:
         """Delete an image and then, quietly, the untagged parents that only it kept."""
         conflicts = self._conflicts(image_id, force=force, tags=True)
         if conflicts:
+            done.kept = conflicts
             if not quiet:
                 done.blocked_by += conflicts
             return
@@ -171,25 +195,91 @@ def _blocked_by(user: Container) -> Blocker:
     return Blocker(f"container {user.name} {state}", user.id, forceable=not user.running)
 
 
+def _is_single(references: Iterable[str]) -> bool:
+    """Whether all names of an image are in one repository, and one a tag at most (moby's rule)."""
+    names = list(references)
+    return len({_repository(item) for item in names}) == 1 and sum("@" not in item for item in names) <= 1
+
+
+# -- what the build cache holds -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Stack:
+    """An image's layers as the build cache may know them."""
+
+    chains: tuple[str, ...]
+    layers: tuple[Layer, ...]
+
+
 def _cached_layers(images: Iterable[Image], cache: Iterable[CacheRecord]) -> dict[str, tuple[str, ...]]:
     """Which layers (chain IDs) each shared record of the build cache holds.
 
-    The engine tells only that a record shares its bytes with some layer. A record's layer is found by
-    its size and, for RUN, by the command that made it, going up from the records below it.
+    The engine tells only that a record shares its bytes with some layer of some image. So records are
+    laid beside the layers that BuildKit made: the same bytes, for RUN the same command, and below each
+    the record that fits the layer below, down to the record of the base image, which holds the rest.
+    Where several layers fit, the one made nearest in time is it.
     """
     records = {record.id: record for record in cache if record.shared}
+    stacks = [_Stack(tuple(chain_ids(image.diff_ids)), image.layers) for image in images if image.layers]
     found: dict[str, tuple[str, ...]] = {}
-    made: dict[tuple[int, str], list[tuple[str, ...]]] = {}
-    for image in images:
-        chains = chain_ids(image.diff_ids)
-        for number, layer in enumerate(image.layers):
-            if layer.history is None or "buildkit" not in layer.history.comment:
-                continue
-            key = (layer.size or 0, instruction(layer.history))
-            made.setdefault(key, []).append(tuple(chains[: number + 1]))
     for record in records.values():
-        for (size, step), stacks in made.items():
-            command = step.removeprefix("RUN ")
-            if size == record.size and (command in record.description or not step.startswith("RUN ")):
-                found[record.id] = stacks[0]
+        fits = [
+            (_distance(record, stack.layers[top - 1]), placed)
+            for stack in stacks
+            for top in range(1, len(stack.layers) + 1)
+            if (placed := _place(record, stack, top, records)) is not None
+        ]
+        if fits:
+            for identifier, chains in min(fits, key=itemgetter(0))[1].items():
+                if len(chains) > len(found.get(identifier, ())):
+                    found[identifier] = chains
+    tops = {stack.chains for stack in stacks}
+    for record in records.values():
+        if record.id not in found and _is_root(record) and len(tops) == 1:
+            found[record.id] = next(iter(tops))
     return found
+
+
+def _place(
+    record: CacheRecord, stack: _Stack, top: int, records: Mapping[str, CacheRecord]
+) -> dict[str, tuple[str, ...]] | None:
+    """Lay a record beside layer `top`, and those below it beside what is below; None where one differs."""
+    placed: dict[str, tuple[str, ...]] = {}
+    for number in range(top, 0, -1):
+        if not _fits(record, stack.layers[number - 1]):
+            return None
+        placed[record.id] = stack.chains[:number]
+        if not record.parents:
+            return placed if number == 1 else None
+        parent = records.get(record.parents[0])
+        if parent is None:
+            return placed
+        if _is_root(parent):
+            return {**placed, parent.id: stack.chains[: number - 1]}
+        record = parent
+    return None
+
+
+def _fits(record: CacheRecord, layer: Layer) -> bool:
+    if layer.history is None or "buildkit" not in layer.history.comment or layer.size != record.size:
+        return False
+    step = instruction(layer.history)
+    if step.startswith("RUN "):
+        return one_line(step.removeprefix("RUN ")) in one_line(record.description)
+    return "fileop" in record.description
+
+
+def _is_root(record: CacheRecord) -> bool:
+    """Whether a record is a base image, and no step of a build."""
+    return not record.parents and record.description.startswith(("from local", "pulled from"))
+
+
+def _distance(record: CacheRecord, layer: Layer) -> float:
+    """Seconds between the making of a record and of a layer, as far as both are known."""
+    made = layer.history.created if layer.history else None
+    try:
+        times = [datetime.fromisoformat(_FRACTION.sub(r"\1", text)) for text in (record.created, made or "")]
+        return abs((times[0] - times[1]).total_seconds())
+    except (ValueError, TypeError):  # no date, or one without a zone beside one with
+        return float("inf")
