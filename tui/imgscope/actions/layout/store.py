@@ -43,7 +43,7 @@ class Index:
     @property
     def manifests(self) -> list[Any]:
         """Its descriptors, whatever they are: untrusted JSON."""
-        return list(self.document.get("manifests") or [])
+        return list(self.document.get("manifests", []))
 
     def having(self, manifests: Sequence[Any]) -> Index:
         """This index with other descriptors, in the same hand."""
@@ -110,7 +110,7 @@ class LayoutStore:
         what = f"index.json of {self.folder}"
         data = self._read_index()
         document = parse(data, what)
-        if not isinstance(document.get("manifests") or [], list):
+        if not isinstance(document.get("manifests", []), list):
             raise FormatError(f"{what} has a 'manifests' that is no list.")
         return Index(data, document)
 
