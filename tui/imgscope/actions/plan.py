@@ -17,11 +17,17 @@ from imgscope.job import Job
 
 @dataclass(frozen=True, slots=True)
 class Blocker:
-    """What stands in the way: a sentence, the id of the thing, and whether force would overcome it."""
+    """What stands in the way: a sentence, the id of the thing, and whether force would overcome it.
+
+    `kind` says what to do about it: child (an image built on it), running or stopped (a container), name
+    (one of its names); `name` is what to call the thing.
+    """
 
     what: str
     id: str
     forceable: bool
+    kind: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

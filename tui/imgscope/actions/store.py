@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from operator import itemgetter
 
@@ -39,7 +39,10 @@ class ImageStore:
     """Images, containers and build cache of an engine. Its methods change the model, never the engine."""
 
     def __init__(self, inventory: Inventory) -> None:
-        self._images = {image.id: image for image in inventory.images}
+        # containerd's image store minds no parents: what an image was built from goes as it likes
+        parted = [replace(image, parent=None) for image in inventory.images]
+        images = parted if inventory.containerd else inventory.images
+        self._images = {image.id: image for image in images}
         self._references = {image.id: [*image.references, *image.digests] for image in inventory.images}
         self._containers = {item.id: item for item in inventory.containers}
         self._cache = {record.id: record for record in inventory.cache}
@@ -158,14 +161,20 @@ class ImageStore:
 
     def _conflicts(self, image_id: str, *, force: bool, tags: bool) -> list[Blocker]:
         found = [
-            Blocker(f"image {self._name(child)} was built on it", child, forceable=False)
+            Blocker(
+                f"image {self._name(child)} was built on it",
+                child,
+                False,
+                "child",
+                f"image {self._name(child)}",
+            )
             for child in self.children(image_id)
         ]
         users = self.users(image_id)
         found += [_blocked_by(user) for user in users if user.running or not force]
         if tags and not force and len(self._references[image_id]) > 0:
             names = self._references[image_id]
-            found += [Blocker(f"it has the name {name}", name, forceable=True) for name in names]
+            found += [Blocker(f"it has the name {name}", name, True, "name", name) for name in names]
         return found
 
     def _name(self, image_id: str) -> str:
@@ -192,7 +201,8 @@ def _repository(reference: str) -> str:
 
 def _blocked_by(user: Container) -> Blocker:
     state = "is running from it" if user.running else f"was made from it ({user.status or user.state})"
-    return Blocker(f"container {user.name} {state}", user.id, forceable=not user.running)
+    kind = "running" if user.running else "stopped"
+    return Blocker(f"container {user.name} {state}", user.id, not user.running, kind, user.name)
 
 
 def _is_single(references: Iterable[str]) -> bool:

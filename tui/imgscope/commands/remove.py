@@ -1,0 +1,25 @@
+"""Removing images: rmi."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from imgscope.commands import Add
+from imgscope.commands.acting import act, add_acting, connected
+
+
+def register(add: Add) -> None:
+    """Add the command to the parser."""
+    rmi = add("rmi", "remove images by name or id, knowing first what that frees", _rmi)
+    rmi.add_argument("names", nargs="+", metavar="NAME", help="a reference, or an id")
+    rmi.add_argument(
+        "-f", "--force", action="store_true", help="all names of an id; in spite of stopped containers"
+    )
+    add_acting(rmi)
+
+
+def _rmi(options: Namespace) -> int:
+    from imgscope.actions.remove import Remove
+
+    with connected() as engine:
+        return act(Remove(engine, tuple(options.names), force=options.force), options)
