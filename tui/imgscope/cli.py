@@ -13,11 +13,12 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from imgscope.commands import Run, prune, show
+from imgscope.commands import Run, build, prune, registry, remove, show
+from imgscope.commands import run as running
 from imgscope.errors import CancelledError, ImgscopeError
 from imgscope.text import clean
 
-_MODULES = (show, prune)
+_MODULES = (show, running, build, registry, remove, prune)
 _EPILOG = """\
 references:
   NAME, docker-daemon:NAME     an image of the engine (Docker or Podman)
@@ -38,6 +39,7 @@ def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
     """The parser, and the names of all commands."""
     parser = _Parser(
         prog="imgscope",
+        usage="imgscope [REF] [--platform OS/ARCH]\n       imgscope COMMAND …",
         description="See what your container images are made of, and what they waste.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

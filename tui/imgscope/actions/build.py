@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -51,7 +51,7 @@ class BuildError(EngineError):
 
 @dataclass(frozen=True)
 class Build:
-    """Build `folder` and name the image with `tags`; `Done.result` is its id.
+    """Build `folder` and name the image `tag`, and `more_tags`; `Done.result` is its id.
 
     `dockerfile` is found from the current folder or in `folder`, "" for the usual one; `args` are
     NAME=VALUE, or NAME alone for its value here. Output comes as `Said`. Raises `BuildError` with the
@@ -60,13 +60,19 @@ class Build:
 
     engine: Engine
     folder: Path
-    tags: tuple[str, ...] = ()
+    tag: str = ""
+    more_tags: tuple[str, ...] = ()
     dockerfile: str = ""
     target: str = ""
     args: tuple[str, ...] = ()
     network: str = ""
     no_cache: bool = False
     pull: bool = False
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """All names that the image gets."""
+        return tuple(tag for tag in (self.tag, *self.more_tags) if tag)
 
     def check(self) -> None:
         """Raise `UsageError` for a tag or an argument that no builder accepts."""
@@ -92,7 +98,7 @@ class Build:
             lines=(*context.lines(), f"builder  {how}"),
         )
 
-    def execute(self, job: Job) -> Iterator[Event]:
+    def execute(self, job: Job) -> Generator[Event]:
         self.check()
         context = self.context(job)
         program = self._buildkit()

@@ -92,6 +92,7 @@ class RunOptions:
     network: str = ""
     restart: str = "no"
     publish_all: bool = False
+    terminal: bool = False  # in the person's own, with -it
 
     @classmethod
     def for_image(cls, image: Image) -> RunOptions:
@@ -182,9 +183,10 @@ class RunOptions:
         )
 
     def words(self, image: Image, reference: str) -> list[str]:
-        """The words of `docker run` after it, without -d or -it: options, image, command."""
+        """The words of `docker run` after it: options, image, command."""
         own = self.own(image)
-        made = ["--rm"] if own.remove else []
+        made = ["-it"] if own.terminal else ["-d"] if own.detach else []
+        made += ["--rm"] if own.remove else []
         for option, value in (("--name", own.name), ("--network", own.network)):
             made += [option, value] if value else []
         made += ["--restart", own.restart] if own.restart != "no" else []

@@ -9,7 +9,7 @@ import re
 import shutil
 import socket
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -57,14 +57,13 @@ class Run:
             lines.append(f"port     {port.inner}/{port.protocol} at {where}")
         if options.remove:
             lines.append("It is removed when it ends, with the volumes that have no name.")
-        words = ["docker", "run", *(["-d"] if options.detach else [])]
         return Plan(
             title=f"Run {self._name}",
-            command=command(*words, *options.words(self.image, self._name)),
+            command=command("docker", "run", *options.words(self.image, self._name)),
             lines=tuple(lines),
         )
 
-    def execute(self, job: Job) -> Iterator[Event]:
+    def execute(self, job: Job) -> Generator[Event]:
         self.options.check()
         job.check()
         identifier = self._create()
@@ -208,12 +207,13 @@ class Shell:
             )
         return found
 
-    def command(self, options: RunOptions | None = None) -> list[str]:
+    def options(self) -> RunOptions:
+        """How the shell is run. Raises `NotFoundError` where there is none."""
+        return RunOptions(detach=False, remove=True, terminal=True, entrypoint=self.find())
+
+    def command(self) -> list[str]:
         """The command for the terminal. Raises `ImgscopeError` where there is no shell, or no docker."""
-        options = replace(
-            options or RunOptions(), detach=False, remove=True, entrypoint=self.find(), command=()
-        )
-        return interactive_command(self.engine, self.image, options, self.reference)
+        return interactive_command(self.engine, self.image, self.options(), self.reference)
 
 
 def published(engine: Engine, container: str) -> list[str]:
@@ -228,7 +228,7 @@ def interactive_command(engine: Engine, image: Image, options: RunOptions, refer
     Raises `UsageError` for options that are wrong, and where neither docker nor podman is installed.
     """
     options.check()
-    words = ["run", "-it", *options.words(image, reference or image.name)]
+    words = ["run", *replace(options, terminal=True).words(image, reference or image.name)]
     podman = engine.label.startswith("podman")
     if program := shutil.which("docker"):
         return [program, *words]
