@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from imgscope.actions.inventory import CacheRecord, Container, Inventory, Network, Volume
 from imgscope.actions.prune import Filters, by_digest, dangling, parse_until, seconds, stopped
-from imgscope.actions.sweep import Item, Outlook, Stock, foresee
+from imgscope.actions.sweep import Item, Outlook, Stock, _same_names, foresee
 from imgscope.errors import UsageError
 from imgscope.images.model import Image, Layer
 
@@ -268,11 +268,52 @@ def test_what_nobody_measured_is_unknown_and_not_nothing() -> None:
     assert Stock(Inventory(())).measured
 
 
+def test_what_a_plan_cannot_know_it_says() -> None:
+    held = image("01", BASE, tags=["a:1"])
+    cached = CacheRecord("r1", (), "regular", "somewhere", 1000, in_use=False, shared=True)
+    orphan = Container("c1", "orphan", "sha256:gone", "exited", written=1, unknown=True)
+    inventory = Inventory((held, image("02", OTHER)), (orphan,), (cached,), layers_size=1020)
+    stock = Stock(inventory)
+    (item,) = stock.images([held])
+    assert foresee(stock, [item]).doubts == (
+        "1 record of the build cache may hold some of these layers: it could free less.",
+    )
+    assert foresee(stock, [item, stock.record(cached)]).doubts == ()
+    (doubt,) = foresee(stock, [stock.container(orphan)]).doubts
+    assert "the engine tells no bytes" in doubt
+
+
 def test_hostile_names_are_shown_safely() -> None:
     item = Item("volume", "x\x1b[2J", "x\x1b[2J", 1)
     outlook = Outlook(Stock(Inventory(())), going=(item,), kept=((item, "\x1b[1m"),))
     plan = outlook.plan("Prune", [item.text])
     assert "\x1b" not in "".join([plan.command, *plan.lines, *plan.keeps])
+
+
+DIGEST = f"a@sha256:{'1' * 64}"
+
+
+@pytest.mark.parametrize(
+    ("listed", "tags", "digests", "same"),
+    [
+        ((), [], [], True),
+        ((), ["a:1"], [], False),  # by its id it would go all the same, and the new name with it
+        ((), [], [DIGEST], False),
+        (("a:1",), ["a:1"], [], True),
+        (("a:1", "a:2"), ["a:2", "a:1"], [], True),
+        (("a:1",), ["a:1", "a:2"], [], False),
+        (("a:1",), [], [], False),
+        ((DIGEST,), [], [DIGEST], True),
+        ((DIGEST,), ["a:1"], [DIGEST], False),
+        ((DIGEST,), [], [], False),
+        # with containerd's store: one name by digest in the list, two where the image is asked for
+        (("a:1", "b:1", DIGEST), ["a:1", "b:1"], [DIGEST, DIGEST.replace("a@", "b@")], True),
+    ],
+)
+def test_whether_an_image_has_the_names_that_were_listed(
+    listed: Sequence[str], tags: list[str], digests: list[str], same: bool
+) -> None:
+    assert _same_names(listed, tags, digests) is same
 
 
 LAYERS = [(f"{number:02x}", 1 << number) for number in range(1, 9)]

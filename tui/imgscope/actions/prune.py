@@ -197,8 +197,6 @@ class Prune:
             size = f", {size_text(going.bytes)}" if kind != "networks" else ""
             lines.append(f"{TITLES[kind]}: {len(going.items) or 'none'}{size if going.items else ''}")
             lines += [f"  {item.text}" for item in going.items]
-        if not self._outlook.stock.measured:
-            lines.append("This engine does not count the bytes of its layers; these are its images' sizes.")
         title = f"Prune {' and '.join(_listed([TITLES[kind] for kind in self.kinds]))}"
         return self._outlook.plan(title, lines, self._keeps)
 

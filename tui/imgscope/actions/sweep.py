@@ -133,7 +133,8 @@ class Stock:
 class Outlook:
     """What removing some things comes to. `going` in the order in which they must go; `frees` bytes by kind.
 
-    `kept` are those that the engine would not remove, each with the reason.
+    `kept` are those that the engine would not remove, each with the reason. `doubts` are sentences on
+    what the engine does not tell, so that the bytes may turn out others.
     """
 
     stock: Stock
@@ -142,6 +143,7 @@ class Outlook:
     deletes: tuple[str, ...] = ()
     untags: tuple[str, ...] = ()
     frees: Mapping[Kind, int] = field(default_factory=dict, hash=False)
+    doubts: tuple[str, ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -167,12 +169,10 @@ class Outlook:
 
     def plan(self, title: str, lines: Sequence[str], keeps: Sequence[str] = ()) -> Plan:
         """This as a plan under a title."""
-        unknown = sum(item.bytes is None for item in self.going)
-        more = [f"{unknown} of unknown size: what they free comes on top."] if unknown else []
         return Plan(
             title=title,
             command=clean(self.command),
-            lines=(*lines, *more),
+            lines=(*lines, *self.doubts),
             frees=self.bytes,
             deletes=self.deletes,
             untags=self.untags,
@@ -210,7 +210,21 @@ class _Model:
             tuple(self.deletes),
             tuple(self.untags),
             frees,
+            tuple(self._doubts()),
         )
+
+    def _doubts(self) -> Iterator[str]:
+        if unsized := sum(item.bytes is None for item in self.going):
+            yield f"{unsized} of unknown size: what they free comes on top."
+        layers = any(item.kind in ("container", "image", "cache") for item in self.going)
+        if layers and not self.stock.measured:
+            yield "This engine does not count the bytes of its layers; these are its images' sizes."
+        lost = {item.id for item in self.stock.inventory.containers if item.unknown}
+        if self.gone & lost:
+            yield "Layers of removed images go with their last containers: the engine tells no bytes."
+        if any(item.kind == "image" for item in self.going) and (left := len(self.store.unplaced())):
+            held = "1 record" if left == 1 else f"{left} records"
+            yield f"{held} of the build cache may hold some of these layers: it could free less."
 
     def _go(self, item: Item) -> None:
         self.going.append(item)
@@ -369,13 +383,12 @@ class _Work:
 
     def _image(self, item: Item) -> str:
         for number, name in enumerate(item.references or (item.id,)):
-            left = item.references[number:]
             try:
-                names = self._names(item.id)
+                tags, digests = self._names(item.id)
                 # an image that got a name meanwhile would go by its id, name and all
-                if not number and names != set(left):
+                if not number and not _same_names(item.references, tags, digests):
                     return "its names changed meanwhile"
-                if left and name not in names:
+                if item.references and name not in tags + digests:
                     continue
                 with self.engine.errors():
                     answer = self.engine.client.remove_image(name)
@@ -392,11 +405,13 @@ class _Work:
                     self.deleted.append(gone)
         return ""
 
-    def _names(self, image: str) -> set[str]:
+    def _names(self, image: str) -> tuple[list[str], list[str]]:
+        """Tags, and names by digest."""
         with self.engine.errors():
             found = self.engine.client.inspect_image(image)
-        names = (found.get("RepoTags") or []) + (found.get("RepoDigests") or [])
-        return {name for name in names if not name.startswith("<none>")}
+        names = [found.get(kind) or [] for kind in ("RepoTags", "RepoDigests")]
+        tags, digests = ([name for name in few if not name.startswith("<none>")] for few in names)
+        return tags, digests
 
     def _cache(self, items: list[Item]) -> Iterator[Event]:
         gone: set[str] = set()
@@ -467,6 +482,16 @@ class _Work:
             more = f" and {len(self.kept) - _KEPT} more" if len(self.kept) > _KEPT else ""
             text += f" Kept {', '.join(self.kept[:_KEPT])}{more}."
         return Done(text, known, tuple(self.deleted), tuple(self.untagged))
+
+
+def _same_names(listed: Iterable[str], tags: list[str], digests: list[str]) -> bool:
+    """Whether an image still has just the names that were listed.
+
+    Names by digest count only where there are no others: with containerd's store the engine makes them
+    up from the tags, in lists not even from all of them.
+    """
+    had = [name for name in listed if "@" not in name]
+    return set(had) == set(tags) and (bool(had) or set(listed) == set(digests))
 
 
 def _count(kind: Kind, count: int) -> str:
