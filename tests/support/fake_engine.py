@@ -25,7 +25,9 @@ def chunk(data: bytes) -> bytes:
 
 
 @contextmanager
-def answering(folder: Path, *pieces: bytes, requests: list[bytes] | None = None) -> Iterator[Engine]:
+def answering(
+    folder: Path, *pieces: bytes, requests: list[bytes] | None = None, label: str = "docker"
+) -> Iterator[Engine]:
     """An engine that sends the pieces and closes the connection; no piece at all: it stays silent."""
     path = folder / "s"
     with socket.socket(socket.AF_UNIX) as server:
@@ -34,7 +36,7 @@ def answering(folder: Path, *pieces: bytes, requests: list[bytes] | None = None)
         thread = threading.Thread(target=_serve, args=(server, pieces, requests))
         thread.start()
         api = docker.APIClient(f"unix://{path}", version="1.41")
-        source: Any = SimpleNamespace(client=api, where=f"unix://{path}", label="docker")
+        source: Any = SimpleNamespace(client=api, where=f"unix://{path}", label=label)
         try:
             yield Engine(cast(EngineSource, source))
         finally:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from imgscope.actions.credentials import ANONYMOUS_HEADER, Credentials, Login
-from imgscope.actions.plan import Said, Transfer
+from imgscope.actions.plan import Done, Said, Transfer
 from imgscope.actions.push import Push
 from imgscope.actions.stream import post, progress, registry_error
 from imgscope.actions.tag import parse_tag
@@ -141,6 +141,13 @@ def test_push_is_done_only_when_the_engine_says_so(tmp_path: Path, aux: object) 
         pytest.raises(EngineError, match=r"ended the push of r\.test/x:1 half-way; push it again"),
     ):
         list(Push(engine, "r.test/x:1", Credentials(tmp_path)).execute(Job()))
+
+
+def test_push_of_podman_ends_without_layers_and_aux(tmp_path: Path) -> None:
+    line = json.dumps({"status": f"1: digest: {DIGEST} size: 529"}).encode()
+    with answering(tmp_path, HEAD, chunk(line), END, label="podman 4.3.1") as engine:
+        *_, done = Push(engine, "r.test/x:1", Credentials(tmp_path)).execute(Job())
+    assert done == Done(f"Pushed r.test/x:1 as {DIGEST}", result=DIGEST)
 
 
 # -- errors of registries ---------------------------------------------------------------------------

@@ -21,6 +21,16 @@ from imgscope.text import age_text, size_text
 _TAGS_ASKED = 16  # other tags of the repository whose layers are looked at
 _OTHERS_ASKED = 8  # images in other repositories of the registry
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_PODMAN_END = re.compile(r": digest: (sha256:[0-9a-f]{64}) size: \d+$")  # Podman 4 has no aux event
+
+
+@dataclass(slots=True)
+class _Pushed:
+    """What one push came to: the digest of the manifest, and the layers (12 hex digits) that were sent."""
+
+    digest: str = ""
+    layers: set[str] = field(default_factory=set)
+    told: bool = False  # whether the engine told of layers: Podman does not
 
 
 @dataclass(slots=True)
@@ -81,20 +91,19 @@ class Push:
 
     def execute(self, job: Job) -> Iterator[Event]:
         """`Done.result` is the digest of the (last) manifest, `Done.sent` the compressed bytes sent."""
-        digest, sent, count, layers = "", 0, 0, 0
         references = self._references()
+        pushes: list[_Pushed] = []
         for reference in references:
-            pushed: set[str] = set()
-            digest = yield from self._push(reference, job, pushed)
-            size = self._sent(reference, digest, pushed)
-            sent, count = sent + (size or 0), count + (size is None)
-            layers += len(pushed)
+            pushes.append((yield from self._push(reference, job)))  # noqa: PERF401 - no comprehension yields
+        sizes = [self._sent(*pair) for pair in zip(references, pushes, strict=True)]
+        sent = sum(size or 0 for size in sizes) if None not in sizes else None
+        layers = sum(len(push.layers) for push in pushes)
+        said = "no layer was sent" if not layers else f"{layers} layer{'' if layers == 1 else 's'} sent"
+        amount = f", {size_text(sent)}" if layers and sent is not None else ""
+        tail = f"; {said}{amount}" if all(push.told for push in pushes) else ""
         names = ", ".join(reference.familiar for reference in references)
-        amount = f", {size_text(sent)}" if layers and not count else ""
-        travelled = (
-            f"{layers} layer{'' if layers == 1 else 's'} sent{amount}" if layers else "no layer was sent"
-        )
-        yield Done(f"Pushed {names} as {digest}; {travelled}", result=digest, sent=None if count else sent)
+        digest = pushes[-1].digest
+        yield Done(f"Pushed {names} as {digest}{tail}", result=digest, sent=sent)
 
     def _references(self) -> list[Reference]:
         if not self.all_tags:
@@ -174,39 +183,44 @@ class Push:
 
     # -- doing ------------------------------------------------------------------------------------
 
-    def _push(self, reference: Reference, job: Job, pushed: set[str]) -> Generator[Event, None, str]:
-        """Push one tag; returns the digest of its manifest and notes the layers sent."""
-        digest = ""
+    def _push(self, reference: Reference, job: Job) -> Generator[Event, None, _Pushed]:
+        """Push one tag."""
+        pushed = _Pushed()
+        podman = self.engine.label.startswith("podman")
         path = f"/images/{reference.domain}/{reference.path}/push"
         headers = {"X-Registry-Auth": self.credentials.header(reference.domain)}
         try:
             for event in post(self.engine, path, {"tag": str(reference.tag)}, headers, job):
                 aux = event.get("aux")
                 if isinstance(aux, dict) and _DIGEST.fullmatch(str(aux.get("Digest"))):
-                    digest = str(aux["Digest"])
+                    pushed.digest = str(aux["Digest"])
+                elif podman and (end := _PODMAN_END.search(str(event.get("status")))):
+                    pushed.digest = end[1]
                 told = progress(event)
-                if isinstance(told, Transfer) and told.status == "Pushed":
-                    pushed.add(told.part)
+                if isinstance(told, Transfer):
+                    pushed.told = True
+                    if told.status == "Pushed":
+                        pushed.layers.add(told.part)
                 if told is not None:
                     yield told
         except ImgscopeError as error:
             what = f"{reference.familiar} was not pushed"
             raise registry_error(error, what, reference.domain, self.credentials) from None
-        if not digest:  # errors raise nothing by themselves; only this tells that it is done
+        if not pushed.digest:  # errors raise nothing by themselves; only this tells that it is done
             raise EngineError(f"The engine ended the push of {reference.familiar} half-way; push it again.")
-        return digest
+        return pushed
 
-    def _sent(self, reference: Reference, digest: str, pushed: set[str]) -> int | None:
+    def _sent(self, reference: Reference, pushed: _Pushed) -> int | None:
         """The bytes of the layers sent as the registry stores them, where it tells."""
-        if not pushed:
-            return 0
+        if not pushed.layers:
+            return 0 if pushed.told else None
         try:
             with open_registry(self.engine, reference, self.credentials) as registry:
-                blobs = registry.blobs(digest)
+                blobs = registry.blobs(pushed.digest)
         except ImgscopeError:
             return None
-        sizes = [blob.size for diff_id, blob in blobs.items() if short_id(diff_id) in pushed]
-        return sum(sizes) if len(sizes) == len(pushed) else None
+        sizes = [blob.size for diff_id, blob in blobs.items() if short_id(diff_id) in pushed.layers]
+        return sum(sizes) if len(sizes) == len(pushed.layers) else None
 
 
 def _tag_line(registry: RegistryClient, reference: Reference, image: Image) -> str:
