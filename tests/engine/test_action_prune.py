@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from docker import APIClient
 from imgscope.actions.engine import Engine
 from imgscope.actions.plan import Done, Said
 from imgscope.actions.prune import KINDS, Filters, Prune
+from imgscope.actions.sweep import Stock, foresee
 from imgscope.errors import CancelledError, EngineError
 from imgscope.images.model import short_id
 from imgscope.job import Job
@@ -116,6 +118,32 @@ def test_the_image_alone_frees_nothing_while_the_cache_holds_it(docker: RealEngi
     assert promised is not None
     assert promised >= 100_000
     assert run(cache).freed == promised
+
+
+def test_the_cache_of_older_builds(docker: RealEngine, ours: Engine) -> None:
+    """Only the listed records go, though the engine's prune would take them all."""
+    base = docker.name("busybox:base")
+    docker.build(
+        {"Dockerfile": f"FROM {base}\nRUN head -c 70000 /dev/urandom > /a\n"}, "older:1", buildkit=True
+    )
+    docker.docker("rmi", "older:1")
+    between = time.time()
+    docker.build(
+        {"Dockerfile": f"FROM {base}\nRUN head -c 80000 /dev/urandom > /b\n"}, "newer:1", buildkit=True
+    )
+    docker.docker("rmi", "newer:1")
+    records = {item["ID"]: item["Size"] for item in docker.client.api.df()["BuildCache"]}
+    prune = Prune(ours, ["cache"], Filters(until=between))
+    plan = prune.describe()
+    sizes = [records[name] for name in plan.deletes]
+    assert 70_000 in sizes
+    assert 80_000 not in sizes
+    assert plan.frees == sum(sizes)
+    assert "--filter" in plan.command
+    done = run(prune)
+    assert done.freed == plan.frees
+    left = {item["ID"] for item in docker.client.api.df()["BuildCache"]}
+    assert left == set(records) - set(plan.deletes)
 
 
 def test_a_container_keeps_the_layers_of_its_image(docker: RealEngine, ours: Engine) -> None:
@@ -278,6 +306,39 @@ def test_nothing_goes_but_what_was_listed(docker: RealEngine, ours: Engine) -> N
     docker.docker("network", "inspect", "later")
     docker.docker("volume", "inspect", "later")
     assert set(done.deleted) == set(plan.deletes)
+
+
+@pytest.mark.parametrize("until", [None, time.time() + 3600])
+def test_the_command_shown_does_the_same(docker: RealEngine, ours: Engine, until: float | None) -> None:
+    base = docker.name("busybox:base")
+    two_dangling(docker)
+    docker.build({"Dockerfile": f"FROM {base}\nRUN echo 1 > /a\n"}, "built:1", buildkit=True)
+    docker.docker("create", "--volume", "data:/d", base, "true")
+    docker.docker("network", "create", "gone")
+    kinds = [kind for kind in KINDS if kind != "volumes" or until is None]
+    plan = Prune(ours, kinds, Filters(until)).describe()
+    before = ours.disk_bytes()
+    done = subprocess.run(["sh", "-c", plan.command], env=docker.environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert Prune(ours, kinds).describe().empty
+    assert before - ours.disk_bytes() == plan.frees
+
+
+def test_the_command_for_some_records_of_the_cache(docker: RealEngine, ours: Engine) -> None:
+    base = docker.name("busybox:base")
+    docker.build({"Dockerfile": f"FROM {base}\nRUN echo 1 > /a\nRUN echo 2 > /b\n"}, "built:1", buildkit=True)
+    stock = Stock.of(ours)
+    roots = [item for item in stock.inventory.cache if not item.parents]
+    others = [item for item in stock.inventory.cache if item.parents]
+    assert roots
+    assert len(others) == 2
+    outlook = foresee(stock, map(stock.record, others))
+    done = subprocess.run(
+        ["sh", "-c", outlook.command], env=docker.environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    left = {item["ID"] for item in docker.client.api.df()["BuildCache"]}
+    assert left == {item.id for item in roots}
 
 
 def test_what_changed_since_the_plan_is_kept_and_told(docker: RealEngine, ours: Engine) -> None:
