@@ -21,6 +21,7 @@ from typing import Any
 
 from imgscope.errors import FormatError, ImgscopeError, NotFoundError
 from imgscope.images.manifest import DOCUMENT_LIMIT, parse
+from imgscope.sources.blobs import FolderBlobs
 
 LOCK = ".imgscope.lock"  # there while a change goes on, or after a crash: it locks nothing by itself
 BESIDE = ".index.json.imgscope"  # the next index.json; one that a crash left is overwritten
@@ -96,9 +97,10 @@ class LayoutStore:
                 "copy its images into an OCI layout first, as with skopeo copy."
             )
         try:
-            version = parse((self.folder / "oci-layout").read_bytes(), f"oci-layout of {folder}")
-        except OSError:
+            data = FolderBlobs(self.folder).read("oci-layout")
+        except (NotFoundError, FormatError):
             raise FormatError(f"{folder} is no OCI layout: it has no readable file oci-layout.") from None
+        version = parse(data, f"oci-layout of {folder}")
         if not str(version.get("imageLayoutVersion")).startswith("1."):
             raise FormatError(f"{folder} is an OCI layout of a version that imgscope does not know.")
 
