@@ -14,8 +14,12 @@ _SCRIPT = """\
 import json, os, pathlib, sys
 store = pathlib.Path({store!r})
 kept = json.loads(store.read_text()) if store.exists() else {{}}
-seen = b" ".join(path.read_bytes() for path in pathlib.Path("/proc").glob("[0-9]*/cmdline") if path.exists())
-pathlib.Path({seen!r}).write_bytes(seen + repr(sys.argv).encode() + repr(dict(os.environ)).encode())
+seen, pid = b"", os.getpid()
+while pid > 1:
+    process = pathlib.Path("/proc", str(pid))
+    seen += process.joinpath("cmdline").read_bytes() + process.joinpath("environ").read_bytes()
+    pid = int(process.joinpath("stat").read_text().rpartition(")")[2].split()[1])
+pathlib.Path({seen!r}).write_bytes(seen)
 said = sys.stdin.read()
 if sys.argv[1] == "get":
     if said.strip() not in kept:
@@ -55,7 +59,7 @@ class Helper:
 
     @property
     def seen(self) -> bytes:
-        """All command lines of the machine while it last ran, and its own environment."""
+        """Command line and environment of it when it last ran, of who called it, and so on up."""
         return self._seen.read_bytes()
 
 
