@@ -79,9 +79,9 @@ def _wild(text: str) -> bool:
 
 def _upwards(path: str) -> Iterator[str]:
     """A path, and the directories above it."""
-    yield path
-    while path := posixpath.dirname(path):
+    while path:
         yield path
+        path = path.rpartition("/")[0]
 
 
 def _clean(path: str) -> str:
