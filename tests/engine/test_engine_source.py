@@ -323,7 +323,7 @@ def test_the_command_prints_the_same_for_the_engine_and_the_archive(
     ours = program.answer("analyze", app, environment=engine.environment)
     assert comparable(ours) == comparable(program.answer("analyze", path))
     assert ours["reference"] == app
-    assert ours["source"].startswith("docker ")
+    assert ours["source"].startswith("docker-daemon:unix://")
     assert ours["dead"] == 6 * MEGABYTE
 
 

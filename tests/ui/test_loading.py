@@ -67,7 +67,7 @@ SMALL = [index(file("etc/hosts", 20))]
 async def test_nothing_is_read_before_it_is_asked_for(show: Show) -> None:
     gate = Gate()
     async with show(FakeSource({"big:1": BIG, "small:1": SMALL}, step=gate)) as it:
-        assert row(it.images, "big:1") == "big:1 3.5 kB ? ? – –"
+        assert row(it.images, "big:1") == "▸ big:1 3.5 kB ? ? – –"
         assert "enter reads the layers of big:1 (3.5 kB)" in str(it)
         assert "known once the layers are read" in str(it)
         assert row(it.layers, " 1 ") == "1 ? ? (no instruction recorded)"
@@ -233,7 +233,7 @@ async def test_the_list_shows_at_once_and_layers_when_they_are_known(show: Show)
     source = Gradual()
     async with show(source, wait=False) as it:
         await it.until("the list", lambda: it.images.row_count)
-        assert row(it.images, "big:1") == "big:1 3.5 kB ? ? 2 –"
+        assert row(it.images, "big:1") == "▸ big:1 3.5 kB ? ? 2 –"
         assert it.layers.title[1:] == ("big:1",)
         assert "not known before it is opened" in "\n".join(drawn(it.layers))
         source.inspected.set()
@@ -337,8 +337,8 @@ async def test_without_an_engine_the_demo_opens_and_says_so(monkeypatch: pytest.
     monkeypatch.setattr(loader, "open_source", opened)
     async with screen("") as it:
         assert it.notice == (
-            "These are the demo images. No container engine answers at unix:///s (No such file or "
-            "directory); start Docker or Podman, set DOCKER_HOST."
+            "Demo images. No container engine answers at unix:///s (No such file or directory). "
+            "To see yours, start Docker or Podman, or set DOCKER_HOST."
         )
         assert it.images.row_count == 10
 

@@ -78,7 +78,7 @@ async def test_long_names_keep_their_end(width: int, monkeypatch: pytest.MonkeyP
     give(monkeypatch, FakeSource({name: [index(file("a", 1))]}))
     async with screen("", (width, 24)) as it:
         assert "service:2026.06.01-1234" in rows(it.images)[0]
-        assert rows(it.images)[0].lstrip().startswith("registry" if width > 130 else ("…", "registry"))
+        assert rows(it.images)[0].lstrip(" ▸").startswith("registry" if width > 130 else ("…", "registry"))
 
 
 async def test_the_title_of_a_narrow_pane_keeps_what_it_says() -> None:

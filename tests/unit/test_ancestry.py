@@ -203,6 +203,24 @@ def test_engine_parent_through_untagged_intermediates() -> None:
     assert forest.nodes["b"].parent == "a"  # though `near` has more of its layers
 
 
+def test_engine_parent_through_steps_whose_layers_nobody_told() -> None:
+    """Engines list the steps of a build without layers; only what stands at the end is compared."""
+    forest = build(
+        [
+            image("a", "1", "x"),
+            image("twin", "1", "x"),
+            image("m", parent="a", tag=False, history=""),
+            image("n", parent="m", tag=False, history=""),
+            image("b", "12", "xy", parent="n"),
+            image("other", "9"),
+            image("u", parent="other", tag=False, history=""),
+            image("c", "13", parent="u"),
+        ]
+    )
+    assert forest.nodes["b"].parent == "a"  # though by layers and history `twin` is as good
+    assert forest.nodes["c"].candidates == ("a", "twin")  # `other` is not below it: not believed
+
+
 def test_a_chain_that_ends_in_nothing_falls_back_to_layers() -> None:
     forest = build(
         [

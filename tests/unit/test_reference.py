@@ -97,7 +97,7 @@ def test_limits() -> None:
         ("x:é", "a tag cannot start with 'é' (character 3)"),
         ("https://ghcr.io/x", "leave out the scheme"),
         ("a.b:c/d", "the port must be a number (character 4)"),
-        ("a_b.c/d", "a host name has no '_' there (character 2)"),
+        ("A_b.c/d", "a host name has no '_' there (character 2)"),
         ("-a.b/c", "cannot start with '-' (character 1)"),
         ("a@b", "after '@' comes a digest, as in @sha256: and 64 hex digits (character 2)"),
         ("a@", "after '@' comes a digest"),

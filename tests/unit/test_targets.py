@@ -146,6 +146,8 @@ def test_what_is_there_and_is_no_image_is_not_meant(tmp_path: Path) -> None:
 def test_a_name_that_no_image_can_have_is_a_path(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("# Read me")
     assert parse_target("README.md") == Target("path", Path("README.md"))
+    (tmp_path / "notes.txt").write_text("an image may be called so, but this is a file")
+    assert parse_target("notes.txt") == Target("path", Path("notes.txt"))
     (tmp_path / "Folder").mkdir()
     assert parse_target("Folder") == engine("Folder")
     for path in (".", "..", "./", "./Folder"):

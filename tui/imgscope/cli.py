@@ -45,7 +45,9 @@ def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
+    commands = parser.add_subparsers(
+        title="commands", metavar="COMMAND", prog="imgscope", parser_class=_Parser
+    )
 
     def add(name: str, summary: str, run: Run) -> argparse.ArgumentParser:
         command = commands.add_parser(

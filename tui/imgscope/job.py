@@ -50,6 +50,11 @@ class Job:
         for wake in wakers:
             wake()
 
+    def wait(self, seconds: float) -> None:
+        """Wait, but not longer than until it is cancelled; raises `CancelledError` then."""
+        self._cancelled.wait(seconds)
+        self.check()
+
     @contextmanager
     def on_cancel(self, wake: Callable[[], None]) -> Iterator[None]:
         """While in the block, `cancel` calls `wake` (to close a socket that a read waits on)."""

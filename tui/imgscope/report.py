@@ -30,7 +30,8 @@ def analysis_json(analysis: Analysis, reference: str, source: str) -> dict[str, 
             {
                 "index": layer.index,
                 "diff_id": layer.diff_id,
-                "digest": layer.digest or index.digest,
+                # a layer that is stored unpacked is the tar that its diff ID names
+                "digest": layer.digest or index.digest or (layer.diff_id if index.tar_size else None),
                 "size": measured.size,
                 "compressed_size": index.compressed_size if index.digest else layer.compressed_size,
                 "live": measured.live,
@@ -126,9 +127,7 @@ def _row(*cells: object) -> str:
 
 def cause_text(wasted: WastedPath) -> str:
     """`stored by 2, removed by 3`."""
-    verb = {"removed": "removed", "overwritten": "replaced", "metadata": "stored again unchanged"}[
-        str(wasted.cause)
-    ]
+    verb = {"removed": "removed", "overwritten": "replaced", "metadata": "stored again"}[str(wasted.cause)]
     stored = ", ".join(map(str, wasted.stored_in))
     return f"stored by {stored}, {verb} by {wasted.dead_since}"
 
@@ -146,6 +145,7 @@ def _node_json(node: Node) -> dict[str, Any]:
         "parent": node.parent,
         "parent_candidates": list(node.candidates),
         "virtual": node.virtual,
+        "platform": str(node.image.platform) if node.image else None,
         "layers": node.layers,
     }
 
@@ -175,14 +175,20 @@ def branches(forest: Forest, folded: Collection[str] = ()) -> Iterator[tuple[Nod
         yield node, indent + (("└─ " if last else "├─ ") if depth else "")
 
 
+def candidate_names(forest: Forest, node: Node) -> list[str]:
+    """What the images are called of which one is the parent of a node."""
+    return sorted(node_name(forest.nodes[item]) for item in node.candidates)
+
+
 def forest_text(forest: Forest) -> Iterator[str]:
     """The forest as lines with branches drawn."""
+    twins = forest.twins
     for node, branch in branches(forest):
         line = f"{branch}{node_name(node)}"
+        if node.id in twins and node.image:
+            line += f"  {clean(str(node.image.platform))}"
         if node.candidates:
-            line += (
-                "  (on one of " + ", ".join(node_name(forest.nodes[item]) for item in node.candidates) + ")"
-            )
+            line += f"  (on one of {', '.join(candidate_names(forest, node))})"
         yield f"{line}  {size_text(node.size) if node.size is not None else ''}".rstrip()
 
 

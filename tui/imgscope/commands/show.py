@@ -19,7 +19,13 @@ def register(add: Add) -> None:
     analyze.add_argument("--json", action="store_true", help="as JSON, all wasted paths, in bytes")
     add_platform(analyze)
     tree = add("tree", "print the parent/child tree of the images", _tree)
-    tree.add_argument("reference", nargs="?", default="", metavar="SOURCE", help="default: the engine")
+    tree.add_argument(
+        "reference",
+        nargs="?",
+        default="",
+        metavar="SOURCE",
+        help="default: the engine; with a name, its tree only",
+    )
     tree.add_argument("--json", action="store_true", help="as JSON")
     demo = add("demo", "open the demo images: no engine and no network needed", _demo)
     demo.add_argument("name", nargs="?", default="", metavar="NAME", help="a demo image to open, as bigfile")
@@ -64,7 +70,7 @@ def _analyze(options: Namespace) -> int:
     finally:
         source.close()
     if options.json:
-        print_json(analysis_json(analysis, options.reference, source.label))
+        print_json(analysis_json(analysis, options.reference, source.origin))
     else:
         print_lines(analysis_text(analysis, options.reference, source.label))
     return 0
@@ -77,12 +83,16 @@ def _tree(options: Namespace) -> int:
     from imgscope.report import forest_json, forest_text
     from imgscope.sources import open_source, parse_target
 
-    source = open_source(parse_target(options.reference))
+    target = parse_target(options.reference)
+    source = open_source(target)
     try:
+        named = source.find(target.name) if target.name is not None else None
         *_, images = source.images(Job())
         if source.cheap:  # archives tell no sizes before their layers are read
             images = [analyze(source, image).sized_image for image in images]
         forest = build(images)
+        if named is not None:
+            forest = forest.tree_of(named.id)
     finally:
         source.close()
     if options.json:

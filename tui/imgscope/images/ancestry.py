@@ -23,6 +23,7 @@ with all their references. Nothing here raises, whatever the images claim.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
@@ -75,6 +76,23 @@ class Forest:
     def walk(self) -> Iterator[tuple[Node, int]]:
         """Every node once with its depth (roots: 0), each before what is drawn under it."""
         return _walk(self.roots, self.nodes)
+
+    def tree_of(self, identifier: str) -> Forest:
+        """The one tree in which an image stands; the whole forest where it is in none."""
+        root = identifier if identifier in self.nodes else None
+        while root is not None and (place := self.nodes[root].place) is not None:
+            root = place
+        if root is None:
+            return self
+        return Forest({node.id: node for node, _ in _walk((root,), self.nodes)}, (root,))
+
+    @property
+    def twins(self) -> frozenset[str]:
+        """Ids of the images whose first name another image has, too: the same for other platforms."""
+        names = Counter(node.references[0] for node in self.nodes.values() if node.references)
+        return frozenset(
+            node.id for node in self.nodes.values() if node.references and names[node.references[0]] > 1
+        )
 
 
 def build(images: Sequence[Image]) -> Forest:
@@ -142,7 +160,7 @@ class _Trie:
             node = self.parents[node]
 
     def starts(self, prefix: int, node: int) -> bool:
-        """Whether one sequence is a prefix of the other, or equal."""
+        """Whether the sequence `prefix` is a prefix of the sequence `node`, or equal."""
         depth = self.depths[prefix]
         while self.depths[node] > depth:
             node = self.parents[node]
@@ -180,7 +198,7 @@ class _Stacks:
         parents = {
             image.id: image.parent
             for image in self.images.values()
-            if image.parent in self.top and self.layers.starts(self.top[image.parent], self.top[image.id])
+            if image.parent in self.top and self._may_stand_on(image, self.images[image.parent])
         }
         # no engine makes a circle; a file may claim one, and then none of it is believed
         seen: set[str] = set()
@@ -196,6 +214,12 @@ class _Stacks:
                 for member in steps[steps.index(at) :]:
                     del parents[member]
         return parents
+
+    def _may_stand_on(self, image: Image, parent: Image) -> bool:
+        """Whether the layers allow it; an engine does not tell those of the steps of a build."""
+        if not (_layers_known(image) and _layers_known(parent)):
+            return True
+        return self.layers.starts(self.top[parent.id], self.top[image.id])
 
 
 class _Group:
@@ -254,7 +278,7 @@ class _Lineage:
             parent = stacks.engine.get(child)
             while parent is not None and parent not in stacks.nodes:
                 parent = stacks.engine.get(parent)
-            if parent is not None:
+            if parent is not None and stacks.layers.starts(self._top[parent], self._top[child]):
                 self._engine[child] = parent
 
         self.parents = {image.id: self._parents(image) for image in stacks.nodes.values()}

@@ -124,7 +124,9 @@ class _Parser:
             self._check_tag(tag, colon + 1)
 
         first, slash, rest = name.partition("/")
-        if slash and (first == "localhost" or re.search("[.:A-Z]", first)):
+        # a dot makes no host of what can be none: docker takes 0.0_0/x for a path
+        only_path = _COMPONENT.fullmatch(first) and not _HOST.fullmatch(first)
+        if slash and not only_path and (first == "localhost" or re.search("[.:A-Z]", first)):
             self._check_domain(first)
             domain, path = first, rest
         else:

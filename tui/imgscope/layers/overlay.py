@@ -219,9 +219,7 @@ class Overlay:
         target = self._find(index.links.get(entry, b""))
         if target >= 0 and (head := self.heads[target]) >= 0 and self.content[head] >= 0:
             return self.content[head]
-        self.problems.append(
-            Problem("a hardlink has no target; it is taken as an empty file", layer, index.offsets[entry])
-        )
+        self.problems.append(Problem("a hardlink has no target; it is taken as an empty file", layer))
         return len(self.node)
 
     # -- judging ----------------------------------------------------------------------------------

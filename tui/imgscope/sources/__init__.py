@@ -49,7 +49,9 @@ def parse_target(text: str) -> Target:
         return _split_path("path", text)
     if text and os.path.exists(text):
         path = Path(text)
-        if _holds_images(path) or (path.is_file() and not _may_be_name(text)):
+        # a folder or a program beside an image of its name is common; text.txt is no image's name
+        named_as_file = path.is_file() and (bool(path.suffix) or not _may_be_name(text))
+        if named_as_file or _holds_images(path):
             return Target("path", path)
     if colon:
         with suppress(NotFoundError):

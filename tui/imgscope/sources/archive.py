@@ -26,7 +26,8 @@ class ArchiveSource:
 
     def __init__(self, path: Path, label: str | None = None, job: Job | None = None) -> None:
         self._blobs: Blobs = open_blobs(path, job or Job())
-        self.label = label or f"{_transport(path, self._blobs.names)}:{path}"
+        self.origin = f"{_transport(path, self._blobs.names)}:{path}"
+        self.label = label or self.origin
         self._plain: set[str] = set()  # layers that turned out to be stored unpacked
         try:
             self.found: Found = self._read(path)

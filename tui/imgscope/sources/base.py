@@ -21,6 +21,10 @@ class Source(Protocol):
         """Where the images come from, for the head of the screen: `docker · /run/docker.sock`."""
 
     @property
+    def origin(self) -> str:
+        """The source for programs, as references name it: `docker-daemon:unix:///run/docker.sock`."""
+
+    @property
     def cheap(self) -> bool:
         """True where layers can be indexed without moving the whole image: worth doing unasked."""
 

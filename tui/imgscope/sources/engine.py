@@ -49,6 +49,7 @@ class EngineSource:
     def __init__(self, client: docker.APIClient, where: str) -> None:
         self.client: Any = client  # the SDK is typed in parts only
         self.where = where
+        self.origin = f"docker-daemon:{where}"
         # what a saved archive told beyond the API, by `_key`: layers with digests, the exact history
         self._details: dict[tuple[str, ...], tuple[tuple[Layer, ...], tuple[History, ...]]] = {}
         with engine_errors(where):
@@ -187,6 +188,15 @@ class EngineSource:
                     yield from cut(StreamTape(inflate(chunks)), extents)
                     return
         raise NotFoundError(f"The engine did not send layer {layer} of {image.name}.")
+
+    def events(self, job: Job) -> Iterator[str]:
+        """What changes in the engine as it happens: `image tag`, `container die`. Ends when cancelled."""
+        with engine_errors(self.where):
+            stream = self.client.events(decode=True, filters={"type": ["image", "container"]})
+        with closing(stream), job.on_cancel(stream.close), engine_errors(self.where):
+            for event in stream:
+                job.check()
+                yield f"{event.get('Type', '')} {event.get('Action', '')}"
 
     def close(self) -> None:
         self.client.close()

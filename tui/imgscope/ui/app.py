@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import ClassVar
+from collections.abc import Iterable
+from functools import partial
+from typing import Any, ClassVar
 
-from textual.app import App
+from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.screen import Screen
 
 from imgscope.errors import UsageError
 from imgscope.images.model import Platform
@@ -16,6 +19,8 @@ from imgscope.ui import loader
 from imgscope.ui.screens.help import HelpScreen
 from imgscope.ui.screens.main import MainScreen
 from imgscope.ui.theme import DEFAULT, bundled_themes, variable_defaults
+
+_PLAIN = ("move", "page", "jump", "fold", "select", "quit", "command_palette", "interrupt")
 
 
 class ImgscopeApp(App[None]):
@@ -56,6 +61,15 @@ class ImgscopeApp(App[None]):
     def action_interrupt(self) -> None:
         """What ctrl+c means on a command line."""
         self.exit(return_code=130)
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Every key of where one is, with what it does, beside Textual's own commands."""
+        for _, (namespace, binding, enabled, tooltip) in sorted(screen.active_bindings.items()):
+            if enabled and (binding.tooltip or tooltip) and not binding.action.startswith(_PLAIN):
+                action = partial(self.run_action, binding.action, namespace)
+                title = f"{binding.description[:1].upper()}{binding.description[1:]}"
+                yield SystemCommand(title, f"{binding.tooltip or tooltip} · {binding.key}", action)
+        yield from super().get_system_commands(screen)
 
     def action_help(self) -> None:
         self.push_screen(HelpScreen())

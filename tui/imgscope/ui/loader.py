@@ -8,6 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TypeVar
 from weakref import WeakSet
 
 from textual.message import Message
@@ -25,34 +27,39 @@ from imgscope.sources.base import Source
 from imgscope.ui import messages
 
 Post = Callable[[Message], object]
+T = TypeVar("T")
 
 _threads: WeakSet[threading.Thread] = WeakSet()
+_RETRY = 3.0  # seconds before an engine that went away is asked again
+_CHANGES = {
+    *(f"image {action}" for action in ("delete", "import", "load", "pull", "tag", "untag")),
+    *(f"container {action}" for action in ("create", "destroy", "die", "start")),
+}
 _FRAME = 1 / 15  # seconds between two progress messages
 _REFRESH = 0.3  # seconds between two lists
 
 
-async def in_thread(work: Callable[[], None]) -> None:
+async def in_thread(work: Callable[[], T]) -> T:
     """Do the work in a thread that the end of the program does not wait for: an engine may be silent."""
     loop = asyncio.get_running_loop()
-    done: asyncio.Future[None] = loop.create_future()
+    done: asyncio.Future[T] = loop.create_future()
 
-    def settle(error: BaseException | None) -> None:
+    def settle(give: Callable[[], None]) -> None:
         if not done.done():
-            done.set_exception(error) if error else done.set_result(None)
+            give()
 
     def run() -> None:
-        error = None
         try:
-            work()
-        except BaseException as raised:
-            error = raised
+            give = partial(done.set_result, work())
+        except BaseException as error:
+            give = partial(done.set_exception, error)
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(settle, error)
+            loop.call_soon_threadsafe(settle, give)
 
     thread = threading.Thread(target=contextvars.copy_context().run, args=(run,), daemon=True)
     _threads.add(thread)
     thread.start()
-    await done
+    return await done
 
 
 def finish(seconds: float) -> None:
@@ -85,12 +92,29 @@ def open_target(reference: str, post: Post, job: Job) -> None:
             if reference:
                 raise
             source = open_source(Target("demo"), job)
-            reason = str(error).replace(", or look at the demo images with imgscope demo", "")
-            notice = f"These are the demo images. {reason}"
+            # the advice to look at the demo images is followed already
+            reason = str(error).partition("; start Docker")[0].rstrip(".") + "."
+            notice = f"Demo images. {reason} To see yours, start Docker or Podman, or set DOCKER_HOST."
         if job.cancelled:
             source.close()
         else:
             post(messages.SourceOpened(source, target.name, notice))
+
+
+def watch(source: Source, post: Post, job: Job) -> None:
+    """Tell of what changes in an engine, until cancelled; an engine that went away is asked again."""
+    from imgscope.sources.engine import EngineSource
+
+    if not isinstance(source, EngineSource):
+        return
+    with suppress(CancelledError):
+        while True:
+            with suppress(ImgscopeError):
+                for event in source.events(job):
+                    if event in _CHANGES:
+                        post(messages.EngineChanged())
+            job.wait(_RETRY)
+            post(messages.EngineChanged())
 
 
 def find_image(source: Source, name: str, platform: Platform | None, post: Post, job: Job) -> None:

@@ -42,6 +42,14 @@ class ImagesListed(Message):
 
 
 @dataclass
+class EngineChanged(Message):
+    """Images or containers of the engine are others now, whoever changed them."""
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, EngineChanged)
+
+
+@dataclass
 class Found(Message):
     """The image that the command line named."""
 

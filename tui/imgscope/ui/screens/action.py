@@ -20,6 +20,7 @@ from imgscope.actions.plan import Action, Done, Event, Plan, Said, Transfer
 from imgscope.errors import CancelledError, ImgscopeError
 from imgscope.job import Job
 from imgscope.text import bar, clean, size_text
+from imgscope.ui.loader import in_thread
 
 _GUARD = 0.4  # seconds in which a key that is held down cannot confirm
 _LISTED = 12  # ids and references shown by name
@@ -108,7 +109,7 @@ class ActionScreen(ModalScreen[Done | None]):
             except ImgscopeError as error:
                 self.post_message(self.Failed(str(error), error))
 
-        self.run_worker(work, thread=True, exit_on_error=True)
+        self.run_worker(in_thread(work))
 
     # -- the plan -----------------------------------------------------------------------------------
 
@@ -182,7 +183,7 @@ class ActionScreen(ModalScreen[Done | None]):
                     self.post_message(self.Happened(waiting))
                 self.post_message(self.Failed(str(error), error))
 
-        self.run_worker(work, thread=True, exit_on_error=True)
+        self.run_worker(in_thread(work))
 
     @on(Happened)
     def _happened(self, message: Happened) -> None:

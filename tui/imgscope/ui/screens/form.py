@@ -33,6 +33,15 @@ class Field:
     flag: bool = False
 
 
+class Tick(Checkbox, inherit_bindings=False):
+    """A box that tells by its sign, not only by its colour; enter is left to the form."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("space", "toggle_button", "Tick", show=False)]
+
+    def render(self) -> Content:
+        return Content("[x]" if self.value else "[ ]")
+
+
 class FormScreen(ModalScreen[T | None], Generic[T]):
     """Fields under a title. `make` turns the values into the result; its `ImgscopeError` is shown.
 
@@ -59,7 +68,7 @@ class FormScreen(ModalScreen[T | None], Generic[T]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "cancel", id="form.leave"),
-        Binding("ctrl+s", "submit", "go on", id="form.submit"),
+        Binding("enter,ctrl+s", "submit", "go on", id="form.submit"),
     ]
 
     def __init__(
@@ -82,7 +91,7 @@ class FormScreen(ModalScreen[T | None], Generic[T]):
                 with Horizontal(classes="form-row"):
                     yield Static(field.label, classes="form-label", markup=False)
                     if field.flag:
-                        yield Checkbox(value=bool(field.value), id=f"field-{field.name}", compact=True)
+                        yield Tick(value=bool(field.value), id=f"field-{field.name}", compact=True)
                     else:
                         yield Input(
                             clean(field.value),
@@ -93,7 +102,7 @@ class FormScreen(ModalScreen[T | None], Generic[T]):
                         )
             yield Static("", id="form-note", markup=False)
             yield Static(
-                "enter goes on   tab next field   esc leaves all as it is", id="form-keys", markup=False
+                "enter goes on   tab next field   space ticks   esc leaves all", id="form-keys", markup=False
             )
 
     def on_mount(self) -> None:

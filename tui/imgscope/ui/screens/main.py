@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Protocol, runtime_checkable
 
 from textual import on
@@ -11,23 +11,25 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
-from textual.screen import Screen
+from textual.timer import Timer
 from textual.widgets import Footer, Static
 
+from imgscope.actions.plan import Done
 from imgscope.analysis import Analysis
 from imgscope.images.model import Image, Platform
 from imgscope.job import Job
 from imgscope.layers.index import Problem
 from imgscope.layers.overlay import ROOT
-from imgscope.sources.base import Source
 from imgscope.text import bar, clean, percent_text, size_text
 from imgscope.ui import loader, messages
+from imgscope.ui.screens.acting import ActingScreen
 from imgscope.ui.widgets.files import FileTree
 from imgscope.ui.widgets.images import ImageTree
 from imgscope.ui.widgets.layers import LayerTable
 from imgscope.ui.widgets.lines import Lines
 from imgscope.ui.widgets.wasted import WastedPaths
 
+_PAUSE = 0.4  # seconds without another change before the images are listed anew
 _KEPT = 8  # analyses kept for the way back
 
 
@@ -38,15 +40,15 @@ class Leaving(Protocol):
     def fail(self, text: str) -> None: ...
 
 
-class MainScreen(Screen[None]):
+class MainScreen(ActingScreen):
     """Data comes in by messages of the workers; what the person does goes out as jobs."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "pane(1)", "next pane", id="pane.next", tooltip="To the next pane"),
+        Binding("tab", "pane(1)", "Next pane", show=False, id="pane.next", tooltip="To the next pane"),
         Binding("shift+tab", "pane(-1)", "Previous pane", show=False, id="pane.previous"),
-        Binding("v", "toggle_view", "changes/merged", id="view.toggle", tooltip="Own changes or merged tree"),
-        Binding("z", "zoom", "zoom", id="pane.zoom", tooltip="The pane alone, or all panes"),
-        Binding("escape", "back", "back", id="back", tooltip="Cancel reading, or one pane back"),
+        Binding("v", "toggle_view", "Changes/merged", show=False, id="view.toggle"),
+        Binding("z", "zoom", "Zoom", show=False, id="pane.zoom", tooltip="The pane alone, or all panes"),
+        Binding("escape", "back", "Back", show=False, id="back", tooltip="Cancel reading, or one pane back"),
         Binding("f5,ctrl+r", "reload", "Reload", show=False, id="reload", tooltip="List the images anew"),
     ]
 
@@ -55,10 +57,11 @@ class MainScreen(Screen[None]):
         self._reference = reference
         self._platform = platform
         self._named: str | None = None  # what the command line names, until it is found
-        self.source: Source | None = None
         self._listing = Job()
         self._opening: Job | None = None
         self._viewing = Job()
+        self._watching = Job()
+        self._pause: Timer | None = None
         self._wanted: str | None = None  # the image shown in the layers pane
         self._analyses: OrderedDict[str, Analysis] = OrderedDict()
         self.analysis: Analysis | None = None
@@ -102,6 +105,8 @@ class MainScreen(Screen[None]):
         self._head(source.label)
         self._notice(message.notice)
         self._list()
+        watching = self._watching
+        self._work(lambda: loader.watch(source, self.post_message, watching))
         if (name := message.name) is not None:
             job = self._listing
             self._work(lambda: loader.find_image(source, name, self._platform, self.post_message, job))
@@ -131,6 +136,13 @@ class MainScreen(Screen[None]):
             self._images.go(self._wanted)
         elif self._named is None:
             self._look()
+
+    @on(messages.EngineChanged)
+    def _engine_changed(self) -> None:
+        """Look again once the changes pause."""
+        if self._pause is not None:
+            self._pause.stop()
+        self._pause = self.set_timer(_PAUSE, self.action_reload)
 
     def _head(self, *parts: str) -> None:
         pieces: list[str | tuple[str, str]] = [("imgscope", "bold $primary")]
@@ -191,7 +203,8 @@ class MainScreen(Screen[None]):
 
     def _announce(self, image: Image) -> None:
         """The layers as listed; their files are not read yet."""
-        self._wanted = image.id
+        self._wanted = self._images.shown_id = image.id
+        self._images.refresh()
         self.analysis = None
         self._layers.show(image)
         size = f" ({size_text(image.size)})" if image.size else ""
@@ -263,7 +276,7 @@ class MainScreen(Screen[None]):
         while len(self._analyses) > _KEPT:
             self._analyses.popitem(last=False)
         self._images.wasted[image.id] = waste.dead
-        self._images.opened_id = image.id
+        self._images.shown_id = image.id
         self._images.refresh()
         self._layers.show_waste(image, waste)
         title = ["wasted", size_text(waste.dead), f"efficiency {percent_text(waste.efficiency)}"]
@@ -332,6 +345,15 @@ class MainScreen(Screen[None]):
         self._go_to(self._files)
         self._show_view()
 
+    # -- acting -------------------------------------------------------------------------------------
+
+    def chosen(self) -> Sequence[Image]:
+        return self._images.chosen
+
+    def acted(self, done: Done) -> None:
+        self._images.unmark()
+        self.action_reload()
+
     # -- keys ---------------------------------------------------------------------------------------
 
     def _go_to(self, pane: Lines) -> None:
@@ -375,6 +397,7 @@ class MainScreen(Screen[None]):
     def on_unmount(self) -> None:
         self._listing.cancel()
         self._viewing.cancel()
+        self._watching.cancel()
         self._cancel()
         if self.source is not None:
             self.source.close()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 from rich.cells import cell_len
+from textual.binding import BindingType
 
 from imgscope.layers.index import Kind
 from imgscope.layers.overlay import ROOT, Overlay, State
 from imgscope.layers.view import LayerView
 from imgscope.text import name_text, size_text
-from imgscope.ui.widgets.lines import Lines, Piece, fit
+from imgscope.ui.widgets.lines import PANE_KEYS, Lines, Piece, fit
 
 _SIZE = 8
 _WIDE = 64  # cells from which on mode and owner are shown
@@ -35,6 +37,8 @@ _LONG = 1000  # bytes of a name that are looked at: more than any screen is wide
 
 class FileTree(Lines):
     """Directories open as they are asked for; only rows that are seen are made."""
+
+    BINDINGS: ClassVar[list[BindingType]] = PANE_KEYS
 
     def __init__(self) -> None:
         super().__init__("files")

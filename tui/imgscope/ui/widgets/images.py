@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
 from rich.cells import cell_len
+from textual.binding import Binding, BindingType
 from textual.geometry import Size
 
 from imgscope.images.ancestry import Forest, Node
-from imgscope.report import branches, node_name
+from imgscope.images.model import Image
+from imgscope.report import branches, candidate_names, node_name
 from imgscope.text import age_text, clean, size_text
 from imgscope.ui.widgets.lines import TOP, Lines, Piece, fit, fit_end
 
@@ -21,15 +24,27 @@ class ImageTree(Lines):
     As high as its rows, within the limits of the style sheet.
     """
 
+    # the footer shows these where they are most wanted; the screen knows them everywhere
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("r", "screen.run", "run", tooltip="docker run"),
+        Binding("t", "screen.tag", "tag", tooltip="docker tag"),
+        Binding("p", "screen.push", "push", tooltip="docker push"),
+        Binding("d", "screen.remove", "remove", tooltip="docker rmi"),
+        Binding("c", "screen.clean", "clean up", tooltip="All that can go, in one plan"),
+        Binding("space", "mark", "Mark", show=False, id="images.mark", tooltip="Mark for tag, push, remove"),
+    ]
+
     def __init__(self) -> None:
         super().__init__("images")
+        self._marked: set[str] = set()
+        self._twins: frozenset[str] = frozenset()
         self.forest: Forest | None = None
         self._rows: list[tuple[Node, str]] = []
         self._unique: Mapping[str, int | None] = {}
         self._folded: set[str] = set()
         self._used = False  # whether the source knows of containers
         self.wasted: dict[str, int] = {}
-        self.opened_id: str | None = None
+        self.shown_id: str | None = None
 
     @property
     def row_count(self) -> int:
@@ -40,13 +55,34 @@ class ImageTree(Lines):
         """The node under the cursor."""
         return self._rows[self.cursor][0] if self._rows else None
 
+    @property
+    def chosen(self) -> list[Image]:
+        """The images that are marked, in display order, else the one under the cursor."""
+        nodes = [node for node, _ in self._rows if node.id in self._marked]
+        if not nodes and self.node is not None:
+            nodes = [self.node]
+        return [node.image for node in nodes if node.image is not None]
+
+    def action_mark(self) -> None:
+        """Mark the image under the cursor, or not any more, and go on to the next."""
+        node = self.node
+        if node is not None and node.image is not None:
+            self._marked ^= {node.id}
+            self.action_move(1)
+            self.refresh()
+
+    def unmark(self) -> None:
+        """Mark none."""
+        self._marked.clear()
+        self.refresh()
+
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         return self.row_count + TOP + 1  # a blank line, where there is room
 
     def show(self, forest: Forest, unique: Mapping[str, int | None]) -> None:
         """Draw a forest, the cursor staying on its image."""
         here = self.node.id if self.node else None
-        self.forest, self._unique = forest, unique
+        self.forest, self._unique, self._twins = forest, unique, forest.twins
         images = (node.image for node in forest.nodes.values())
         self._used = any(image is not None and image.containers is not None for image in images)
         self._refold(here)
@@ -106,7 +142,7 @@ class ImageTree(Lines):
     def row(self, number: int, width: int) -> Iterable[Piece]:
         node, branch = self._rows[number]
         image = node.image
-        mark = "▸ " if node.id == self.opened_id else "  "
+        mark = "● " if node.id in self._marked else "▸ " if node.id == self.shown_id else "  "
         if image is None:
             pieces = self._pieces("", size_text(node.size), "", "", "", "", width)
         else:
@@ -123,9 +159,7 @@ class ImageTree(Lines):
         branch = branch[: max(space - len(mark) - 8, 0)]
         yield mark, "bar"
         yield branch, "dim"
-        style = (
-            "dim" if node.virtual or not node.references else "strong" if node.id == self.opened_id else ""
-        )
+        style = "dim" if node.virtual or not node.references else "strong" if node.id == self.shown_id else ""
         yield self._names(node, max(space - len(mark) - len(branch), 1)), style
         yield from pieces[1:]
 
@@ -133,8 +167,9 @@ class ImageTree(Lines):
         """What fits of an image's names: all of them, or the end of the first and how many more."""
         after = " …" if node.id in self._folded else ""
         if node.candidates and self.forest:
-            bases = ", ".join(node_name(self.forest.nodes[item]) for item in node.candidates)
-            after += f" (on one of {bases})"
+            after += f" (on one of {', '.join(candidate_names(self.forest, node))})"
+        if node.id in self._twins and node.image:
+            after = f" {clean(str(node.image.platform))}{after}"
         whole = node_name(node)
         if cell_len(whole + after) <= width or not node.references:
             return fit(whole + after, width)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import ClassVar
+
+from textual.binding import BindingType
 
 from imgscope.findings.waste import Waste
 from imgscope.images.history import instruction, one_line
 from imgscope.images.model import History, Image, Layer
 from imgscope.layers.index import LayerIndex
 from imgscope.text import bar, clean, size_text
-from imgscope.ui.widgets.lines import Lines, Piece, fit
+from imgscope.ui.widgets.lines import PANE_KEYS, Lines, Piece, fit
 
 _SIZE = 7
 _LONG = 1000  # characters of an instruction that are kept: more than any screen is wide
@@ -17,6 +20,8 @@ _LONG = 1000  # characters of an instruction that are kept: more than any screen
 
 class LayerTable(Lines):
     """One row per layer, the lowest first: number, size as a bar and in bytes, dead bytes, instruction."""
+
+    BINDINGS: ClassVar[list[BindingType]] = PANE_KEYS
 
     def __init__(self) -> None:
         super().__init__("layers")

@@ -45,6 +45,15 @@ def fit_end(text: str, width: int) -> str:
     return fit("…" + text[len(text) - taken :], width) if width > 0 else ""
 
 
+# what the footer shows in the panes of one image; the screen knows these keys everywhere
+PANE_KEYS: list[BindingType] = [
+    Binding("tab", "screen.pane(1)", "next pane", tooltip="To the next pane"),
+    Binding("v", "screen.toggle_view", "changes/merged", tooltip="Own changes or merged tree"),
+    Binding("z", "screen.zoom", "zoom", tooltip="The pane alone, or all panes"),
+    Binding("escape", "screen.back", "back", tooltip="Cancel reading, or one pane back"),
+]
+
+
 class Lines(ScrollView, can_focus=True):
     """Rows with a cursor. Subclasses give `row_count`, `row` and, where they open things, `fold`."""
 

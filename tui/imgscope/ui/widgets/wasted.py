@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+from textual.binding import BindingType
 
 from imgscope.findings.waste import WastedPath
 from imgscope.layers.index import Problem
 from imgscope.report import cause_text
 from imgscope.text import clean, path_text, size_text
-from imgscope.ui.widgets.lines import Lines, Piece, fit, fit_end
+from imgscope.ui.widgets.lines import PANE_KEYS, Lines, Piece, fit, fit_end
 
 _SIZE = 8
 _LONG = 1000  # bytes of a path, or characters of a message, that are looked at: more than a screen is wide
@@ -16,6 +19,8 @@ _LONG = 1000  # bytes of a path, or characters of a message, that are looked at:
 
 class WastedPaths(Lines):
     """One row per path: dead bytes, path, which layers stored it and which one made it dead."""
+
+    BINDINGS: ClassVar[list[BindingType]] = PANE_KEYS
 
     def __init__(self) -> None:
         super().__init__("wasted")

@@ -1,0 +1,372 @@
+"""The keys that change something: each gathers what an action needs, then shows it from plan to end.
+
+The flows are coroutines that wait for their dialogs; what blocks runs in threads. `MainScreen` says
+which images are meant and lists them anew after every action.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, TypeVar
+
+from textual import work
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from imgscope.actions.plan import Action, Done
+from imgscope.errors import AuthRequired, ImgscopeError
+from imgscope.images.model import Image, Platform
+from imgscope.sources.base import Source
+from imgscope.text import clean
+from imgscope.ui.loader import in_thread
+from imgscope.ui.screens.action import ActionScreen
+from imgscope.ui.screens.form import Field, FormScreen, Values
+
+if TYPE_CHECKING:
+    from imgscope.actions.credentials import Credentials
+    from imgscope.actions.engine import Engine
+
+T = TypeVar("T")
+
+
+class ActingScreen(Screen[None]):
+    """A screen on which images can be acted on."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("r", "run", "run", show=False, id="act.run", tooltip="Run a container: docker run"),
+        Binding("s", "shell", "shell", show=False, id="act.shell", tooltip="A shell: docker run -it"),
+        Binding("t", "tag", "tag", show=False, id="act.tag", tooltip="Another name: docker tag"),
+        Binding("p", "push", "push", show=False, id="act.push", tooltip="To a registry: docker push"),
+        Binding("P", "pull", "pull", show=False, id="act.pull", tooltip="From a registry: docker pull"),
+        Binding("b", "build", "build", show=False, id="act.build", tooltip="From a folder: docker build"),
+        Binding("d", "remove", "remove", show=False, id="act.remove", tooltip="docker rmi"),
+        Binding("x", "prune", "prune", show=False, id="act.prune", tooltip="docker system prune"),
+        Binding("c", "clean", "clean up", show=False, id="act.clean", tooltip="All that can go"),
+        Binding("L", "login", "log in", show=False, id="act.login", tooltip="docker login"),
+        Binding("o", "containers", "containers", show=False, id="act.containers", tooltip="docker ps"),
+    ]
+    source: Source | None = None
+    read_only: bool = bool(os.environ.get("IMGSCOPE_READ_ONLY"))
+    _logins: Credentials | None = None
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """One action at a time: a key that repeats starts no second one."""
+        if f"action_{action}" in vars(ActingScreen):
+            return None if any(item.group == "act" and item.is_running for item in self.workers) else True
+        return super().check_action(action, parameters)
+
+    # -- what the screen gives ------------------------------------------------------------------------
+
+    def chosen(self) -> Sequence[Image]:
+        """The images that a key means: those marked, else the one under the cursor."""
+        raise NotImplementedError
+
+    def acted(self, done: Done) -> None:
+        """Something changed: look again."""
+        raise NotImplementedError
+
+    # -- the ground -----------------------------------------------------------------------------------
+    def _engine(self, what: str) -> Engine | None:
+        """The engine in use, or None with a word on why this cannot be done."""
+        if self.read_only:
+            self._say(f"imgscope is read-only here: {what} is switched off.")
+            return None
+        from imgscope.actions.engine import Engine
+        from imgscope.sources.engine import EngineSource
+
+        if not isinstance(self.source, EngineSource):
+            where = self.source.label if self.source else "nothing yet"
+            self._say(f"To {what}, an engine is needed; this is {where}.")
+            return None
+        return Engine(self.source)
+
+    def _one(self) -> Image | None:
+        images = self.chosen()
+        if not images:
+            self._say("There is no image under the cursor.")
+        return images[0] if images else None
+
+    def _say(self, text: str) -> None:
+        self.notify(clean(text), severity="warning", markup=False, timeout=8)
+
+    @property
+    def _credentials(self) -> Credentials:
+        """The logins of this run: typed ones are kept in memory only."""
+        if self._logins is None:
+            from imgscope.actions.credentials import Credentials
+
+            self._logins = Credentials()
+        return self._logins
+
+    async def _do(self, action: Action, forced: Action | None = None, *, ask: bool = True) -> Done | None:
+        """Show an action from its plan to its end; after a login where a registry wants one."""
+        while True:
+            screen = ActionScreen(action, forced=forced, ask=ask)
+            done = await self.app.push_screen_wait(screen)
+            if done is not None:
+                self.acted(done)
+            failure = screen.failure
+            if not isinstance(failure, AuthRequired) or not await self._log_in(failure.registry):
+                return done
+
+    async def _form(
+        self,
+        title: str,
+        fields: Sequence[Field],
+        make: Callable[[Values], T],
+        note: Callable[[Values], str] | None = None,
+    ) -> T | None:
+        return await self.app.push_screen_wait(FormScreen(title, fields, make, note))
+
+    async def _thread(self, function: Callable[[], T]) -> T | None:
+        """What blocks, in a thread; its error is told."""
+        try:
+            return await in_thread(function)
+        except ImgscopeError as error:
+            self._say(str(error))
+            return None
+
+    # -- names and registries -------------------------------------------------------------------------
+
+    @work(group="act")
+    async def action_tag(self) -> None:
+        engine, images = self._engine("tag"), self.chosen()
+        if engine is None or not images:
+            return
+        from imgscope.actions.tag import Tag, parse_tag
+
+        for image in images:
+            name = await self._form(
+                f"Another name for {image.name}",
+                [
+                    Field(
+                        "name", "new name", image.references[0] if image.references else "", "repository:tag"
+                    )
+                ],
+                lambda values: parse_tag(values["name"]).familiar,
+            )
+            if name is None:
+                return
+            await self._do(Tag(engine, image.references[0] if image.references else image.id, name))
+
+    @work(group="act")
+    async def action_push(self) -> None:
+        engine, images = self._engine("push"), self.chosen()
+        if engine is None or not images:
+            return
+        from imgscope.actions.push import Push
+
+        for image in images:
+            if not image.references:
+                self._say("An image without a name cannot be pushed; t gives it one.")
+                continue
+            name = image.references[0]
+            if len(image.references) > 1:
+                picked = await self._form(
+                    f"Push one of {len(image.references)} names",
+                    [Field("name", "name", name, ", ".join(image.references))],
+                    lambda values: values["name"],
+                    lambda _, image=image: "it has " + ", ".join(image.references),  # type: ignore[misc]
+                )
+                if picked is None:
+                    return
+                name = picked
+            await self._do(Push(engine, name, self._credentials))
+
+    @work(group="act")
+    async def action_pull(self) -> None:
+        engine = self._engine("pull")
+        if engine is None:
+            return
+        from imgscope.actions.pull import Pull
+        from imgscope.actions.tag import parse_tag
+
+        def make(values: Values) -> Pull:
+            platform = Platform.parse(values["platform"]) if values["platform"] else None
+            return Pull(engine, parse_tag(values["name"]).familiar, platform, self._credentials)
+
+        action = await self._form(
+            "Pull an image",
+            [Field("name", "image", "", "repository:tag"), Field("platform", "platform", "", "the engine's")],
+            make,
+        )
+        if action is not None:
+            await self._do(action)
+
+    @work(group="act")
+    async def action_login(self) -> None:
+        if self._engine("log in") is not None:
+            await self._log_in("docker.io")
+
+    async def _log_in(self, registry: str) -> bool:
+        """Ask for a login and check it; True where it is good."""
+        engine = self._engine("log in")
+        if engine is None:
+            return False
+        from imgscope.actions.login import LogIn
+
+        credentials = self._credentials
+
+        def make(values: Values) -> LogIn:
+            action = LogIn(
+                engine,
+                values["registry"],
+                values["username"],
+                values["password"],
+                credentials,
+                store=bool(values["store"]),
+            )
+            action.describe()
+            return action
+
+        fields = [
+            Field("registry", "registry", registry),
+            Field("username", "user name"),
+            Field("password", "password", secret=True),
+        ]
+        if credentials.helper(registry) is not None:
+            fields.append(Field("store", f"keep in {credentials.helper(registry)}", flag=True))
+        action = await self._form(
+            "Log in; the password is kept in memory for this run only",
+            fields,
+            lambda values: make({"store": "", **values}),
+        )
+        if action is None:
+            return False
+        return await self.app.push_screen_wait(ActionScreen(action, ask=False)) is not None
+
+    # -- containers -----------------------------------------------------------------------------------
+
+    @work(group="act")
+    async def action_run(self) -> None:
+        engine, image = self._engine("run"), self._one()
+        if engine is None or image is None:
+            return
+        from imgscope.actions.options import RunOptions
+        from imgscope.actions.run import Run, interactive_command, interactive_environment
+
+        reference = image.references[0] if image.references else image.id
+        known = await self._thread(lambda: engine.source.find(reference))
+        if known is None:
+            return
+        start = RunOptions.for_image(known).texts()
+        labels = {
+            "name": ("name", "made up by the engine"),
+            "detach": ("in the background", ""),
+            "remove": ("remove after exit", ""),
+            "ports": ("ports", "8080:80 127.0.0.1:3000:3000"),
+            "env": ("environment", "NAME=VALUE …"),
+            "volumes": ("volumes", "/host/path:/in/container …"),
+            "command": ("command", "the image's own"),
+            "entrypoint": ("entrypoint", "the image's own"),
+            "network": ("network", "bridge"),
+            "restart": ("restart", "no, always, on-failure:3, unless-stopped"),
+        }
+        fields = [
+            Field(key, label, start[key], hint, flag=key in ("detach", "remove"))
+            for key, (label, hint) in labels.items()
+        ]
+        options = await self._form(f"Run {image.name}", fields, RunOptions.from_texts)
+        if options is None:
+            return
+        if options.detach:
+            await self._do(Run(engine, known, options, reference), ask=False)
+            return
+        command = await self._thread(lambda: interactive_command(engine, known, options, reference))
+        if command is not None:
+            self._in_terminal(command, interactive_environment(engine))
+
+    @work(group="act")
+    async def action_shell(self) -> None:
+        engine, image = self._engine("open a shell"), self._one()
+        if engine is None or image is None:
+            return
+        from imgscope.actions.run import Shell, interactive_environment
+
+        reference = image.references[0] if image.references else image.id
+        command = await self._thread(Shell(engine, image, reference).command)
+        if command is not None:
+            self._in_terminal(command, interactive_environment(engine))
+
+    def _in_terminal(self, command: Sequence[str], environment: dict[str, str]) -> None:
+        """Give the terminal to a program, and take it back when that ends."""
+        try:
+            with self.app.suspend():
+                print(f"$ {' '.join(map(clean, command))}", flush=True)
+                status = subprocess.run(command, env=environment, check=False).returncode
+        except Exception as error:  # a driver that cannot suspend says so by an error of its own
+            self._say(f"The terminal cannot be lent here: {error}.")
+            return
+        self.refresh(layout=True)
+        self.acted(Done(f"it ended with status {status}"))
+
+    # -- building and removing ------------------------------------------------------------------------
+
+    @work(group="act")
+    async def action_build(self) -> None:
+        engine = self._engine("build")
+        if engine is None:
+            return
+        from imgscope.actions.build import Build
+
+        def make(values: Values) -> Build:
+            folder = Path(values["folder"] or ".").expanduser()
+            return Build(engine, folder, values["tag"])
+
+        action = await self._form(
+            "Build an image",
+            [Field("folder", "folder", ".", "with a Dockerfile"), Field("tag", "name", "", "repository:tag")],
+            make,
+        )
+        if action is not None:
+            await self._do(action)
+
+    @work(group="act")
+    async def action_remove(self) -> None:
+        engine, images = self._engine("remove"), self.chosen()
+        if engine is None or not images:
+            return
+        from imgscope.actions.remove import Remove
+
+        # the narrow form: one name; an image of several names loses just the first
+        names = [image.references[0] if image.references else image.id for image in images]
+        await self._do(Remove(engine, names), Remove(engine, names, force=True))
+
+    @work(group="act")
+    async def action_prune(self) -> None:
+        engine = self._engine("prune")
+        if engine is None:
+            return
+        from imgscope.actions.prune import DEFAULT, KINDS, TITLES, Prune
+
+        fields = [Field(kind, TITLES[kind], "yes" if kind in DEFAULT else "", flag=True) for kind in KINDS]
+        action = await self._form(
+            "Prune: what nothing uses", fields, lambda values: Prune(engine, [k for k in KINDS if values[k]])
+        )
+        if action is not None:
+            await self._do(action)
+
+    @work(group="act")
+    async def action_clean(self) -> None:
+        engine = self._engine("clean up")
+        if engine is None:
+            return
+        from imgscope.actions.clean import CleanUp
+        from imgscope.ui.screens.checklist import CleanScreen
+
+        action = CleanUp(engine)
+        if await self.app.push_screen_wait(CleanScreen(action)):
+            await self._do(action, ask=False)
+
+    @work(group="act")
+    async def action_containers(self) -> None:
+        engine, image = self._engine("list containers"), self._one()
+        if engine is None or image is None:
+            return
+        from imgscope.ui.screens.containers import ContainersScreen
+
+        await self.app.push_screen_wait(ContainersScreen(engine, image))
+        self.acted(Done(""))
