@@ -253,21 +253,20 @@ class _Outlook:
             if chain in holders:
                 held.setdefault(self._holder(holders[chain]), []).append(chain)
         for who, chains in held.items():
-            what = _count(len(chains), "layer")
-            yield f"{what} ({size_text(sum(self.sizes[chain] for chain in chains))}): {who}"
+            size = size_text(sum(self.sizes[chain] for chain in chains))
+            yield f"{_count(len(chains), 'layer')} ({size}): {who}"
 
     def _holder(self, ids: Sequence[str]) -> str:
-        images = {image.id: image for image in self.inventory.images}
-        containers = {item.id: item for item in self.inventory.containers}
-        users = [images[item] for item in ids if item in images]
-        if users:
-            best = min(users, key=lambda image: not image.references)
-            more = f" and {len(users) - 1} more" if len(users) > 1 else ""
-            return f"{best.name}{more} {'use' if more else 'uses'} {'them' if len(ids) > 1 else 'it'}"
-        names = [containers[item].name for item in ids if item in containers]
+        """Who keeps a layer: images rather than containers rather than the build cache."""
+        images = [image for image in self.inventory.images if image.id in ids]
+        named = sorted(image.name for image in images if image.references)
+        if users := named or sorted(image.name for image in images):
+            more = [f"{len(users) - _NEAR} more"] if len(users) > _NEAR else []
+            return f"used by {', '.join(users[:_NEAR] + more)}"
+        names = [item.name for item in self.inventory.containers if item.id in ids]
         if names:
-            return f"container {', '.join(names)} keeps them until it is removed"
-        return "the build cache keeps them: prune it too"
+            return f"kept by container {', '.join(names)} until it is removed"
+        return "kept by the build cache: prune it, too"
 
     def _of_deleted(self) -> dict[str, tuple[Image, Layer]]:
         """Chain ID → the layer, and an image that goes and has it."""

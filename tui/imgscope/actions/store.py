@@ -178,8 +178,13 @@ class ImageStore:
         return found
 
     def _name(self, image_id: str) -> str:
-        references = self._references[image_id]
-        return references[0] if references else short_id(image_id)
+        """What to call an image: a build step by the first named image that was built on it."""
+        waiting = [image_id]
+        for item in waiting:
+            if self._references[item]:
+                return self._references[item][0]
+            waiting += [child for child in self.children(item) if child not in waiting]
+        return short_id(image_id)
 
     def remove_container(self, container_id: str) -> None:
         """Take a container away."""
@@ -214,64 +219,49 @@ def _is_single(references: Iterable[str]) -> bool:
 # -- what the build cache holds -----------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Stack:
-    """An image's layers as the build cache may know them."""
-
-    chains: tuple[str, ...]
-    layers: tuple[Layer, ...]
-
-
 def _cached_layers(images: Iterable[Image], cache: Iterable[CacheRecord]) -> dict[str, tuple[str, ...]]:
     """Which layers (chain IDs) each shared record of the build cache holds.
 
-    The engine tells only that a record shares its bytes with some layer of some image. So records are
-    laid beside the layers that BuildKit made: the same bytes, for RUN the same command, and below each
-    the record that fits the layer below, down to the record of the base image, which holds the rest.
-    Where several layers fit, the one made nearest in time is it.
+    The engine tells only that a record shares its bytes with some layer of some image. A record and those
+    below it are one layer each, so they are laid beside the layers that BuildKit made: the same bytes,
+    for RUN the same command, and all below that fit, too; those of a base image fit any. Where several
+    stacks fit a step, the one made nearest in time is it; where several fit a base, nobody can tell.
     """
     records = {record.id: record for record in cache if record.shared}
-    stacks = [_Stack(tuple(chain_ids(image.diff_ids)), image.layers) for image in images if image.layers]
+    stacks = {
+        tuple(chain_ids(image.diff_ids[:top])): image.layers[:top]
+        for image in images
+        for top in range(1, len(image.layers) + 1)
+    }
     found: dict[str, tuple[str, ...]] = {}
-    for record in records.values():
+    # the tops first: what a record builds on is told by it better than by itself
+    for record in sorted(records.values(), key=lambda record: -len(_line(record, records))):
+        line = _line(record, records)
         fits = [
-            (_distance(record, stack.layers[top - 1]), placed)
-            for stack in stacks
-            for top in range(1, len(stack.layers) + 1)
-            if (placed := _place(record, stack, top, records)) is not None
+            (_distance(record, layers[-1]), chains)
+            for chains, layers in stacks.items()
+            if record.id not in found and len(layers) == len(line) and all(map(_fits, line, layers))
         ]
-        if fits:
-            for identifier, chains in min(fits, key=itemgetter(0))[1].items():
-                if len(chains) > len(found.get(identifier, ())):
-                    found[identifier] = chains
-    tops = {stack.chains for stack in stacks}
-    for record in records.values():
-        if record.id not in found and _is_root(record) and len(tops) == 1:
-            found[record.id] = next(iter(tops))
+        if fits and (len(fits) == 1 or not _is_base(record)):
+            chains = min(fits, key=itemgetter(0))[1]
+            for number, below in enumerate(line, 1):
+                found.setdefault(below.id, chains[:number])
     return found
 
 
-def _place(
-    record: CacheRecord, stack: _Stack, top: int, records: Mapping[str, CacheRecord]
-) -> dict[str, tuple[str, ...]] | None:
-    """Lay a record beside layer `top`, and those below it beside what is below; None where one differs."""
-    placed: dict[str, tuple[str, ...]] = {}
-    for number in range(top, 0, -1):
-        if not _fits(record, stack.layers[number - 1]):
-            return None
-        placed[record.id] = stack.chains[:number]
-        if not record.parents:
-            return placed if number == 1 else None
-        parent = records.get(record.parents[0])
-        if parent is None:
-            return placed
-        if _is_root(parent):
-            return {**placed, parent.id: stack.chains[: number - 1]}
+def _line(record: CacheRecord, records: Mapping[str, CacheRecord]) -> list[CacheRecord]:
+    """A record and what it builds on, lowest first."""
+    line = [record]
+    while record.parents and (parent := records.get(record.parents[0])) and parent not in line:
+        line.append(parent)
         record = parent
-    return None
+    return line[::-1]
 
 
 def _fits(record: CacheRecord, layer: Layer) -> bool:
+    """Whether a record may be a layer."""
+    if _is_base(record):
+        return True
     if layer.history is None or "buildkit" not in layer.history.comment or layer.size != record.size:
         return False
     step = instruction(layer.history)
@@ -280,9 +270,9 @@ def _fits(record: CacheRecord, layer: Layer) -> bool:
     return "fileop" in record.description
 
 
-def _is_root(record: CacheRecord) -> bool:
-    """Whether a record is a base image, and no step of a build."""
-    return not record.parents and record.description.startswith(("from local", "pulled from"))
+def _is_base(record: CacheRecord) -> bool:
+    """Whether a record is a layer of a base image, and no step of a build."""
+    return record.description.startswith(("from local", "pulled from"))
 
 
 def _distance(record: CacheRecord, layer: Layer) -> float:
