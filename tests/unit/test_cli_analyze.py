@@ -116,7 +116,7 @@ def test_the_json_is_the_contract(archive: Path) -> None:
 
 
 def test_what_is_not_known_is_null(tmp_path: Path) -> None:
-    """A layer stored plain has no compressed size, and its diff ID for a digest; an image of one layer or none no layer of its user."""
+    """A layer stored plain has no compressed size, an image of one layer or none no layer of its user."""
     plain = Made((made.plain(TARS[0]),), architecture=HOST.architecture)
     found = answer("analyze", write(tmp_path / "image.tar", made.docker_save_old(plain)))
     assert found["layers"][0]["compressed_size"] is None

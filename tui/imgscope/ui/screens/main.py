@@ -232,7 +232,12 @@ class MainScreen(ActingScreen):
             self._present(known)
         elif (source := self.source) is not None:
             self._announce(image)
-            self._files.set_note("reading the layers …\nesc cancels")
+            wait = (
+                "reading the layers"
+                if source.cheap
+                else "waiting for the engine, which puts the layers together first"
+            )
+            self._files.set_note(f"{wait} …\nesc cancels")
             self._opening = opening = Job()
             self._work(lambda: loader.open_image(source, image, self.post_message, opening))
 
