@@ -34,8 +34,20 @@ _GROUPS = (
         ),
     ),
     (
+        "changing",
+        (
+            ("r  s  o", "run a container, open a shell, the image's containers"),
+            ("t  p  P  L", "tag, push, pull, log in"),
+            ("b", "build from a folder"),
+            ("d", "remove: what goes, what stays, the bytes it frees"),
+            ("x  c", "prune by kinds; clean up all that nobody can miss"),
+            ("space", "mark images for tag, push and remove"),
+        ),
+    ),
+    (
         "signs",
         (
+            ("▸  ●", "the image shown below; a marked image"),
             ("+", "added in this layer"),
             ("~", "changed: content, kind or link target"),
             ("≈", "changed: mode, owner, time or xattrs, not the content"),
