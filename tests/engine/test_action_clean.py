@@ -191,7 +191,9 @@ def test_command_line(docker: RealEngine) -> None:
     assert told["frees"] == 102_000
     said = program.run("clean", "--dry-run", environment=docker.environment)
     assert "[x] dangling: dangling images of builds: 2, 102 kB alone" in said.stdout
-    assert "[ ] volume:mine: volume mine: 1, 0 B alone; somebody named it; its data would be lost" in said.stdout
+    assert (
+        "[ ] volume:mine: volume mine: 1, 0 B alone; somebody named it; its data would be lost" in said.stdout
+    )
     assert first in image_ids(docker)
     done = program.run("clean", "--json", "--yes", environment=docker.environment)
     assert done.returncode == 0
