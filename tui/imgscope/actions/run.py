@@ -152,7 +152,7 @@ class Run:
                         job.check()
                         status = int(api.wait(identifier)["StatusCode"])
                 finally:
-                    stream.close()
+                    _close(stream)
         except BaseException:
             if started and not self.options.remove:
                 with suppress(ImgscopeError), self.engine.errors():
@@ -288,6 +288,13 @@ def cutter(stream: Any) -> Callable[[], None]:
             connection.shutdown(socket.SHUT_RDWR)
 
     return cut
+
+
+def _close(stream: Any) -> None:
+    """Close an attached socket: the answer that holds it, the connection, the SDK's file of it."""
+    for part in (getattr(stream, "_response", None), getattr(stream, "_sock", None), stream):
+        if part is not None:
+            part.close()
 
 
 def _engine_finds(engine: Engine, image: Image, paths: tuple[str, ...]) -> str | None:
