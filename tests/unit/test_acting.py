@@ -142,7 +142,7 @@ def test_what_is_blocked_is_not_begun(forceable: bool) -> None:
 
 
 def test_progress_without_a_terminal_tells_each_status_once(capsys: pytest.CaptureFixture[str]) -> None:
-    events = [
+    events: list[Event] = [
         Transfer("abc", "Pushing", 1, 10),
         Transfer("abc", "Pushing", 5, 10),
         Transfer("def", "Waiting"),
