@@ -75,6 +75,11 @@ def output(happened: list[Event]) -> str:
     return "\n".join(event.text for event in happened if isinstance(event, Said))
 
 
+def containers(engine: Engine) -> set[str]:
+    """The ids of all containers, running or not."""
+    return {item["Id"] for item in engine.client.api.containers(all=True)}
+
+
 def files_of(engine: Engine, image: str, below: str) -> dict[str, tarfile.TarInfo]:
     """What the image has below a directory, by docker's own export."""
     container = engine.client.api.create_container(image, command=["-"])["Id"]
@@ -242,7 +247,7 @@ def test_a_step_that_fails(
     step: str, kit: str, classic: str,
 ) -> None:  # fmt: skip
     folder = write(tmp_path, f"FROM {busybox_base}\n{step}\n")
-    before = {item["Id"] for item in engine.client.api.containers(all=True)}
+    before = containers(engine)
     with pytest.raises(EngineError) as caught:
         events(Build(actions, folder, tag, network="host"))
     said = str(caught.value)
@@ -253,7 +258,7 @@ def test_a_step_that_fails(
         assert "NONSENSE" in said
     else:
         assert isinstance(caught.value, BuildError)
-    assert {item["Id"] for item in engine.client.api.containers(all=True)} == before
+    assert containers(engine) == before
     assert not engine.client.images.list(tag)
 
 
@@ -282,7 +287,7 @@ def test_cancelling_ends_the_build(
 ) -> None:
     mark = uuid.uuid4().hex
     folder = write(tmp_path, f"FROM {busybox_base}\nRUN echo begun-$((40+2)); sleep 600; echo {mark}\n")
-    job = Job()
+    job, before = Job(), containers(engine)
     running_build = Build(actions, folder, tag, network="host").execute(job)
     assert any(isinstance(event, Said) and "begun-42" in event.text for event in running_build)
     assert running(mark)
@@ -290,6 +295,7 @@ def test_cancelling_ends_the_build(
     with pytest.raises(CancelledError):
         list(running_build)
     wait_for("the end of the step", lambda: not running(mark))
+    wait_for("the end of its container", lambda: containers(engine) == before)
     assert not engine.client.images.list(tag)
 
 
