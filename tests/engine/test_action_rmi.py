@@ -21,6 +21,8 @@ from imgscope.actions.remove import Remove
 from imgscope.errors import EngineError, NotFoundError
 from imgscope.job import Job
 from imgscope.sources.engine import EngineSource
+from tests.engine.test_containerd_store import Store
+from tests.engine.test_containerd_store import store as containerd_store  # noqa: F401 – a fixture
 from tests.support import program, sweeping
 from tests.support.engine import Engine as RealEngine
 from tests.support.registry import Registry
@@ -350,6 +352,46 @@ def _any_name(ground: Ground, chance: random.Random) -> str:
         names += [identifier, identifier[7:19], *(item["RepoTags"] or []), *(item["RepoDigests"] or [])]
     names = sorted(name for name in names if "<none>" not in name)
     return chance.choice(names) if names else ""
+
+
+# -- containerd's image store -------------------------------------------------------------------------------
+
+
+def test_containerd(containerd_store: Store) -> None:  # noqa: F811
+    """Parents are no matter, an image with a container stays by its id, and bytes are measured."""
+    store, context = containerd_store, containerd_store.folder / "rmi"
+    context.mkdir()
+    for number, steps in enumerate(("FROM scratch", "FROM rmi:1")):
+        (context / f"f{number}").write_bytes(os.urandom(100_000))
+        (context / "Dockerfile").write_text(f"{steps}\nCOPY f{number} /\nCMD x\n")
+        store.docker("build", "--no-cache", "--tag", f"rmi:{number + 1}", "/mnt/rmi")
+    store.docker("builder", "prune", "--all", "--force")
+    store.docker("create", "--name", "rmi", "rmi:2")
+
+    def check(name: str, *, force: bool = False) -> tuple[Plan, Done]:
+        action = Remove(engine, [name], force)
+        plan = action.describe()
+        *_, done = action.execute(Job())
+        assert isinstance(done, Done)
+        assert (done.deleted, done.untagged) == (plan.deletes, plan.untags)
+        return plan, done
+
+    with contextlib.closing(EngineSource(APIClient(store.host, version="auto"), store.host)) as source:
+        engine = Engine(source)
+        assert engine.inventory().containerd
+        plan, done = check("rmi:1")
+        assert (len(plan.deletes), plan.frees, done.freed) == (1, 0, 0)
+        with pytest.raises(EngineError, match="container rmi was made from it"):
+            check("rmi:2")
+        plan, _ = check("rmi:2", force=True)
+        assert (plan.deletes, plan.untags) == ((), ("rmi:2",))
+        image = next(image for image in engine.inventory().images if not image.references)
+        store.docker("rm", "rmi")
+        plan, done = check(image.id)
+        assert plan.frees is not None
+        assert plan.frees > 200_000
+        assert done.freed == plan.frees
+        assert any("collects contents later" in line for line in plan.lines)
 
 
 # -- the command line --------------------------------------------------------------------------------------

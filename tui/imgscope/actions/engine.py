@@ -47,7 +47,7 @@ class Engine:
             volumes=tuple(_volume(item) for item in usage.get("Volumes") or []),
             networks=tuple(_network(item) for item in networks if item["Name"] not in _BUILTIN_NETWORKS),
             layers_size=usage.get("LayersSize") or 0,
-            containerd=any("io.containerd.snapshotter" in pair for pair in info.get("DriverStatus") or []),
+            containerd=_has_containerd_store(info),
             lost=kept.lost,
         )
 
@@ -55,15 +55,19 @@ class Engine:
         """Bytes on the engine's disk that removing things can free, to measure before and after.
 
         The layers of images and containers, what containers wrote, volumes, and the build cache as far
-        as it does not share its bytes with a layer that is counted already.
+        as it does not share its bytes with a layer that is counted already. With containerd's image store
+        packed contents are not counted: the engine does not tell them.
         """
         with self.errors():
             usage = self.client.df()
             there = {_digest(item["Id"]) for item in self.client.images(all=True)}
+            containerd = _has_containerd_store(self.client.info())
         total = int(usage.get("LayersSize") or 0)
+        total += sum((item.get("UsageData") or {}).get("Size") or 0 for item in usage.get("Volumes") or [])
+        if containerd:  # its layers are all snapshots, those of containers and of the build cache, too
+            return int(total)
         containers = usage.get("Containers") or []
         total += sum(item.get("SizeRw") or 0 for item in containers)
-        total += sum((item.get("UsageData") or {}).get("Size") or 0 for item in usage.get("Volumes") or [])
         total += sum(item["Size"] for item in usage.get("BuildCache") or [] if not item.get("Shared"))
         if usage.get("LayersSize") and any(_digest(item.get("ImageID")) not in there for item in containers):
             # the engine counts the layers of images only, and these keep some whose image is gone
@@ -140,6 +144,10 @@ class _Kept:
 
     chains: dict[str, tuple[str, ...]]
     lost: dict[str, int] = field(default_factory=dict)
+
+
+def _has_containerd_store(info: dict[str, Any]) -> bool:
+    return any("io.containerd.snapshotter" in str(value) for _, value in info.get("DriverStatus") or [])
 
 
 def _container(item: dict[str, Any], chains: tuple[str, ...] | None) -> Container:

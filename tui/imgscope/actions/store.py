@@ -39,11 +39,13 @@ class ImageStore:
     """Images, containers and build cache of an engine. Its methods change the model, never the engine."""
 
     def __init__(self, inventory: Inventory) -> None:
-        # containerd's image store minds no parents: what an image was built from goes as it likes
-        parted = [replace(image, parent=None) for image in inventory.images]
-        images = parted if inventory.containerd else inventory.images
-        self._images = {image.id: image for image in images}
+        self._containerd = inventory.containerd
+        self._images = {image.id: image for image in inventory.images}
         self._references = {image.id: [*image.references, *image.digests] for image in inventory.images}
+        if self._containerd:  # it knows no parents, and makes up names by digest from the tags
+            self._images = {key: replace(image, parent=None) for key, image in self._images.items()}
+            tags = {image.id: list(image.references or image.digests) for image in inventory.images}
+            self._references = tags
         self._containers = {item.id: item for item in inventory.containers}
         self._cache = {record.id: record for record in inventory.cache}
         self._sizes = inventory.layer_sizes()
@@ -146,6 +148,9 @@ class ImageStore:
     def _delete(self, image_id: str, done: Removal, *, force: bool, quiet: bool) -> None:
         """Delete an image and then, quietly, the untagged parents that only it kept."""
         conflicts = self._conflicts(image_id, force=force, tags=True)
+        if self._containerd and quiet and not conflicts:
+            # without its names it stays for as long as a container is there
+            conflicts = [_blocked_by(user) for user in self.users(image_id)]
         if conflicts:
             done.kept = conflicts
             if not quiet:
