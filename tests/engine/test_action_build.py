@@ -16,6 +16,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from docker import APIClient
 
 from imgscope.actions import build as build_module
 from imgscope.actions.build import Build, BuildError
@@ -27,6 +28,7 @@ from imgscope.sources.engine import EngineSource
 from tests.support import program
 from tests.support.engine import Engine
 from tests.support.needs import missing, require_tool
+from tests.support.podman import running_podman
 from tests.support.wait import wait_for
 
 
@@ -318,6 +320,20 @@ def test_describing_says_what_is_sent_and_changes_nothing(
     assert "ignored  1 file, 9 kB, by .dockerignore" in plan.lines
     assert plan.command == f"docker build -t {tag} {folder}"
     assert not engine.client.images.list(tag)
+
+
+def test_podman_builds_by_its_api(tmp_path: Path) -> None:
+    folder = write(tmp_path, "FROM scratch\nCOPY . /ctx\n", a="a", b="b")
+    (folder / ".dockerignore").write_text("b\nDockerfile\n")
+    with (
+        running_podman() as podman,
+        closing(EngineSource(APIClient(podman.host, version="auto"), "")) as source,
+    ):
+        image = image_of(Build(Actions(source), folder, "localhost/built:1"))
+        assert image == f"sha256:{podman.inspect('localhost/built:1', 'Id')}"
+        (folder / "Dockerfile").write_text("FROM localhost/built:1\nCOPY nothing /\n")
+        with pytest.raises(BuildError, match=r"^Step COPY nothing / failed: .*no such file or directory\.$"):
+            events(Build(Actions(source), folder, "localhost/built:2"))
 
 
 # -- which builder ------------------------------------------------------------------------------------

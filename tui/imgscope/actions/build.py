@@ -35,6 +35,7 @@ _CLASSIC_STEP = re.compile(r"Step (\d+/\d+) : (.*)")
 _CLASSIC_BUILT = re.compile(r"Successfully built ([0-9a-f]{12,64})")
 _CLASSIC = "classic"  # the key of its steps, which it tells one after the other
 _CLASSIC_ERROR = re.compile(r"The command '(.*)' returned a non-zero code: (\d+)", re.DOTALL)
+_PODMAN_ERROR = re.compile(r'building at STEP "(.*?)": (.*)', re.DOTALL)
 _BUILDKIT_ERROR = re.compile(
     r"(?:executor failed running \[.*\]|process \".*\" did not complete successfully): (.*)", re.DOTALL
 )
@@ -232,6 +233,8 @@ class _Steps:
         if said := (detail.get("message") if isinstance(detail, dict) else None) or event.get("error"):
             if title := self._titles.get(_CLASSIC):
                 raise BuildError(step_failed(title, str(said)))
+            if match := _PODMAN_ERROR.fullmatch(str(said)):
+                raise BuildError(step_failed(match[1], match[2]))
             raise BuildError(f"The build failed: {' '.join(str(said).split()).rstrip('.')}.")
         aux = event.get("aux")
         if isinstance(aux, dict) and isinstance(aux.get("ID"), str):
