@@ -185,6 +185,7 @@ class FakeSource:
     """Images whose layers come when the test lets them. `steps` run before each layer is given."""
 
     label = "fake · source"
+    origin = "fake:"
 
     def __init__(
         self,

@@ -5,10 +5,12 @@
     ImgscopeError                exit status 2
     ├── UsageError               the words of the call are off
     ├── NotFoundError            no such image, tag, file or platform; says what is there
+    ├── LayoutError              an OCI layout cannot be changed (actions/layout/store.py)
     ├── FormatError              it is no image, or too damaged to say anything about
     │   ├── DamagedError         a stream is cut or broken; what was read before it counts
     │   └── LimitError           a claimed size or depth passes a stated limit
     └── EngineError              the engine does not answer, or refuses
+        ├── BuildError           a step of a Dockerfile failed (actions/build.py)
         └── AuthRequired         a registry wants a login, or another one
 
     CancelledError               the person pressed esc; not an error, never shown as one

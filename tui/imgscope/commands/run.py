@@ -65,8 +65,10 @@ def read_only(options: Namespace) -> bool:
 
 
 def _run(options: Namespace) -> int:
+    from imgscope.actions.layout import require_engine
     from imgscope.actions.run import Run
 
+    require_engine("run", options.image)
     wanted = _options(options)
     wanted.check()
     with connected() as engine:
@@ -93,8 +95,10 @@ def _run(options: Namespace) -> int:
 
 
 def _shell(options: Namespace) -> int:
+    from imgscope.actions.layout import require_engine
     from imgscope.actions.run import Run, Shell
 
+    require_engine("shell", options.image)
     with connected() as engine:
         image, name = _find(engine, options)
         action = Run(engine, image, Shell(engine, image, name).options(), name)
