@@ -26,11 +26,11 @@ class ImageTree(Lines):
 
     # the footer shows these where they are most wanted; the screen knows them everywhere
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("r", "screen.run", "run", tooltip="docker run"),
-        Binding("t", "screen.tag", "tag", tooltip="docker tag"),
-        Binding("p", "screen.push", "push", tooltip="docker push"),
-        Binding("d", "screen.remove", "remove", tooltip="docker rmi"),
-        Binding("c", "screen.clean", "clean up", tooltip="All that can go, in one plan"),
+        Binding("r", "screen.run", "run", id="act.run", tooltip="docker run"),
+        Binding("t", "screen.tag", "tag", id="act.tag", tooltip="docker tag"),
+        Binding("p", "screen.push", "push", id="act.push", tooltip="docker push"),
+        Binding("d", "screen.remove", "remove", id="act.remove", tooltip="docker rmi"),
+        Binding("c", "screen.clean", "clean up", id="act.clean", tooltip="All that can go, in one plan"),
         Binding("space", "mark", "Mark", show=False, id="images.mark", tooltip="Mark for tag, push, remove"),
     ]
 

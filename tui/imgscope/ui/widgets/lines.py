@@ -47,10 +47,12 @@ def fit_end(text: str, width: int) -> str:
 
 # what the footer shows in the panes of one image; the screen knows these keys everywhere
 PANE_KEYS: list[BindingType] = [
-    Binding("tab", "screen.pane(1)", "next pane", tooltip="To the next pane"),
-    Binding("v", "screen.toggle_view", "changes/merged", tooltip="Own changes or merged tree"),
-    Binding("z", "screen.zoom", "zoom", tooltip="The pane alone, or all panes"),
-    Binding("escape", "screen.back", "back", tooltip="Cancel reading, or one pane back"),
+    Binding("tab", "screen.pane(1)", "next pane", id="pane.next", tooltip="To the next pane"),
+    Binding(
+        "v", "screen.toggle_view", "changes/merged", id="view.toggle", tooltip="Own changes or merged tree"
+    ),
+    Binding("z", "screen.zoom", "zoom", id="pane.zoom", tooltip="The pane alone, or all panes"),
+    Binding("escape", "screen.back", "back", id="back", tooltip="Cancel reading, or one pane back"),
 ]
 
 
