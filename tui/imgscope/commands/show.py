@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 
 from imgscope.commands import Add, add_platform, platform, print_json, print_lines
+from imgscope.commands.acting import READ_ONLY
 from imgscope.text import clean
 
 
@@ -14,6 +16,7 @@ def register(add: Add) -> None:
     view = add("view", "open the images in the terminal; what `imgscope [REF]` does", _view)
     view.add_argument("reference", nargs="?", default="", metavar="REF")
     add_platform(view)
+    _add_read_only(view)
     analyze = add("analyze", "print the layers of an image and its wasted bytes", _analyze)
     analyze.add_argument("reference", metavar="REF")
     analyze.add_argument("--json", action="store_true", help="as JSON, all wasted paths, in bytes")
@@ -29,6 +32,13 @@ def register(add: Add) -> None:
     tree.add_argument("--json", action="store_true", help="as JSON")
     demo = add("demo", "open the demo images: no engine and no network needed", _demo)
     demo.add_argument("name", nargs="?", default="", metavar="NAME", help="a demo image to open, as bigfile")
+    _add_read_only(demo)
+
+
+def _add_read_only(command: ArgumentParser) -> None:
+    command.add_argument(
+        "--read-only", action="store_true", help=f"no key changes anything; {READ_ONLY}=1 does the same"
+    )
 
 
 def _view(options: Namespace) -> int:
@@ -40,13 +50,15 @@ def _view(options: Namespace) -> int:
             file=sys.stderr,
         )
         return 2
+    if options.read_only:
+        os.environ[READ_ONLY] = "1"
     from imgscope.ui.app import run
 
     return run(options.reference, wanted)
 
 
 def _demo(options: Namespace) -> int:
-    return _view(Namespace(reference=f"demo:{options.name}", platform=None))
+    return _view(Namespace(reference=f"demo:{options.name}", platform=None, read_only=options.read_only))
 
 
 def _analyze(options: Namespace) -> int:

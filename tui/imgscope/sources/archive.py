@@ -25,6 +25,8 @@ class ArchiveSource:
     cheap = True
 
     def __init__(self, path: Path, label: str | None = None, job: Job | None = None) -> None:
+        self._path = path
+        self.folder: Path | None = path if path.is_dir() else None  # where it may be changed, if at all
         self._blobs: Blobs = open_blobs(path, job or Job())
         self.origin = f"{_transport(path, self._blobs.names)}:{path}"
         self.label = label or self.origin
@@ -46,6 +48,9 @@ class ArchiveSource:
         raise FormatError(f"{path} is damaged: {self._blobs.problems[0]}.")
 
     def images(self, job: Job) -> Iterator[Sequence[Image]]:
+        """A folder is read anew, for it may have been changed."""
+        if self.folder is not None:
+            self.found = self._read(self._path)
         yield list(self.found.images)
 
     def find(self, reference: str | None, platform: Platform | None = None) -> Image:

@@ -16,12 +16,12 @@ class DemoSource(ArchiveSource):
         from imgscope.sources.demo.layout import write_layout
 
         # removes itself at the end of the program, too, where nobody closes it
-        self._folder = TemporaryDirectory(prefix="imgscope-demo-", ignore_cleanup_errors=True)
-        folder = Path(self._folder.name)
+        self._temporary = TemporaryDirectory(prefix="imgscope-demo-", ignore_cleanup_errors=True)
+        folder = Path(self._temporary.name)
         write_layout(folder)
         super().__init__(folder, "demo images")
         self.origin = "demo:"
 
     def close(self) -> None:
         super().close()
-        self._folder.cleanup()
+        self._temporary.cleanup()

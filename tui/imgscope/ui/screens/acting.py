@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from textual import work
+from textual import on, work
+from textual.app import SuspendNotSupported
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
@@ -21,6 +23,7 @@ from imgscope.errors import AuthRequired, ImgscopeError
 from imgscope.images.model import Image, Platform
 from imgscope.sources.base import Source
 from imgscope.text import clean
+from imgscope.ui import messages
 from imgscope.ui.loader import in_thread
 from imgscope.ui.screens.action import ActionScreen
 from imgscope.ui.screens.form import Field, FormScreen, Values
@@ -28,6 +31,7 @@ from imgscope.ui.screens.form import Field, FormScreen, Values
 if TYPE_CHECKING:
     from imgscope.actions.credentials import Credentials
     from imgscope.actions.engine import Engine
+    from imgscope.actions.layout import LayoutStore
 
 T = TypeVar("T")
 
@@ -48,14 +52,19 @@ class ActingScreen(Screen[None]):
         Binding("L", "login", "log in", show=False, id="act.login", tooltip="docker login"),
         Binding("o", "containers", "containers", show=False, id="act.containers", tooltip="docker ps"),
     ]
-    source: Source | None = None
-    read_only: bool = bool(os.environ.get("IMGSCOPE_READ_ONLY"))
-    _logins: Credentials | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.source: Source | None = None
+        self.read_only = bool(os.environ.get("IMGSCOPE_READ_ONLY"))
+        self._logins: Credentials | None = None
+        self._made: Image | None = None  # a new image, to be opened as soon as it is listed
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """One action at a time: a key that repeats starts no second one."""
         if f"action_{action}" in vars(ActingScreen):
-            return None if any(item.group == "act" and item.is_running for item in self.workers) else True
+            busy = any(item.group == "act" and not item.is_finished for item in self.workers)
+            return None if busy else True
         return super().check_action(action, parameters)
 
     # -- what the screen gives ------------------------------------------------------------------------
@@ -69,10 +78,15 @@ class ActingScreen(Screen[None]):
         raise NotImplementedError
 
     # -- the ground -----------------------------------------------------------------------------------
-    def _engine(self, what: str) -> Engine | None:
-        """The engine in use, or None with a word on why this cannot be done."""
+    def _may(self, what: str) -> bool:
+        """Whether anything may be changed; a word on it where not."""
         if self.read_only:
             self._say(f"imgscope is read-only here: {what} is switched off.")
+        return not self.read_only
+
+    def _engine(self, what: str, *, changes: bool = True) -> Engine | None:
+        """The engine in use, or None with a word on why this cannot be done."""
+        if changes and not self._may(what):
             return None
         from imgscope.actions.engine import Engine
         from imgscope.sources.engine import EngineSource
@@ -82,6 +96,28 @@ class ActingScreen(Screen[None]):
             self._say(f"To {what}, an engine is needed; this is {where}.")
             return None
         return Engine(self.source)
+
+    def _place(self, what: str) -> Engine | LayoutStore | None:
+        """The engine in use, or the OCI layout; None with a word on why this cannot be done."""
+        from imgscope.sources.archive import ArchiveSource
+
+        if not isinstance(self.source, ArchiveSource):
+            return self._engine(what)
+        if not self._may(what):
+            return None
+        if self.source.folder is None:
+            self._say(
+                f"{self.source.label} is an archive, and archives are not changed; to {what}, an engine or "
+                "an OCI layout in a folder is needed."
+            )
+            return None
+        from imgscope.actions.layout import LayoutStore
+
+        try:
+            return LayoutStore(self.source.folder)
+        except ImgscopeError as error:
+            self._say(str(error))
+            return None
 
     def _one(self) -> Image | None:
         images = self.chosen()
@@ -104,13 +140,22 @@ class ActingScreen(Screen[None]):
     async def _do(self, action: Action, forced: Action | None = None, *, ask: bool = True) -> Done | None:
         """Show an action from its plan to its end; after a login where a registry wants one."""
         while True:
-            screen = ActionScreen(action, forced=forced, ask=ask)
-            done = await self.app.push_screen_wait(screen)
-            if done is not None:
-                self.acted(done)
+            screen = await self._show(action, forced, ask=ask)
             failure = screen.failure
-            if not isinstance(failure, AuthRequired) or not await self._log_in(failure.registry):
-                return done
+            if not isinstance(failure, AuthRequired) or not await self._log_in(
+                failure.registry, str(failure)
+            ):
+                return screen.done
+
+    async def _show(
+        self, action: Action, forced: Action | None = None, *, ask: bool = True, containers: bool = False
+    ) -> ActionScreen:
+        """Show an action until its screen is closed; what it began may have changed something."""
+        screen = ActionScreen(action, forced=forced, ask=ask, containers=containers)
+        await self.app.push_screen_wait(screen)
+        if screen.begun:
+            self.acted(screen.done or Done(""))
+        return screen
 
     async def _form(
         self,
@@ -133,24 +178,20 @@ class ActingScreen(Screen[None]):
 
     @work(group="act")
     async def action_tag(self) -> None:
-        engine, images = self._engine("tag"), self.chosen()
-        if engine is None or not images:
+        place, images = self._place("tag"), self.chosen()
+        if place is None:
             return
-        from imgscope.actions.tag import Tag, parse_tag
-
         for image in images:
-            name = await self._form(
-                f"Another name for {image.name}",
-                [
-                    Field(
-                        "name", "new name", image.references[0] if image.references else "", "repository:tag"
-                    )
-                ],
-                lambda values: parse_tag(values["name"]).familiar,
-            )
-            if name is None:
+            first = next(iter(image.references), "")
+            make = await self._thread(partial(_tagging, place, first or image.id))
+            if make is None:
                 return
-            await self._do(Tag(engine, image.references[0] if image.references else image.id, name))
+            action = await self._form(
+                f"Another name for {image.name}", [Field("name", "new name", first, "repository:tag")], make
+            )
+            if action is None:
+                return
+            await self._do(action)
 
     @work(group="act")
     async def action_push(self) -> None:
@@ -201,14 +242,15 @@ class ActingScreen(Screen[None]):
         if self._engine("log in") is not None:
             await self._log_in("docker.io")
 
-    async def _log_in(self, registry: str) -> bool:
-        """Ask for a login and check it; True where it is good."""
+    async def _log_in(self, registry: str, why: str = "") -> bool:
+        """Ask for a login and check it, until it is good; False where the person leaves it."""
         engine = self._engine("log in")
         if engine is None:
             return False
         from imgscope.actions.login import LogIn
 
         credentials = self._credentials
+        helper = credentials.helper(registry)
 
         def make(values: Values) -> LogIn:
             action = LogIn(
@@ -217,26 +259,28 @@ class ActingScreen(Screen[None]):
                 values["username"],
                 values["password"],
                 credentials,
-                store=bool(values["store"]),
+                store=bool(values.get("store")),
             )
             action.describe()
             return action
 
-        fields = [
-            Field("registry", "registry", registry),
-            Field("username", "user name"),
-            Field("password", "password", secret=True),
-        ]
-        if credentials.helper(registry) is not None:
-            fields.append(Field("store", f"keep in {credentials.helper(registry)}", flag=True))
-        action = await self._form(
-            "Log in; the password is kept in memory for this run only",
-            fields,
-            lambda values: make({"store": "", **values}),
-        )
-        if action is None:
-            return False
-        return await self.app.push_screen_wait(ActionScreen(action, ask=False)) is not None
+        username = ""
+        while True:
+            fields = [
+                Field("registry", "registry", registry),
+                Field("username", "user name", username),
+                Field("password", "password", secret=True),
+            ]
+            if helper is not None:
+                fields.append(Field("store", f"keep in {helper}", flag=True))
+            title = why or "Log in; the password is kept in memory for this run only"
+            action = await self._form(title, fields, make)
+            if action is None:
+                return False
+            screen = await self._show(action, ask=False)
+            if screen.done is not None:
+                return True
+            registry, username, why = action.registry, action.username, str(screen.failure or "")
 
     # -- containers -----------------------------------------------------------------------------------
 
@@ -297,7 +341,7 @@ class ActingScreen(Screen[None]):
             with self.app.suspend():
                 print(f"$ {' '.join(map(clean, command))}", flush=True)
                 status = subprocess.run(command, env=environment, check=False).returncode
-        except Exception as error:  # a driver that cannot suspend says so by an error of its own
+        except (SuspendNotSupported, OSError) as error:
             self._say(f"The terminal cannot be lent here: {error}.")
             return
         self.refresh(layout=True)
@@ -321,27 +365,51 @@ class ActingScreen(Screen[None]):
             [Field("folder", "folder", ".", "with a Dockerfile"), Field("tag", "name", "", "repository:tag")],
             make,
         )
-        if action is not None:
-            await self._do(action)
+        done = await self._do(action) if action is not None else None
+        if done is not None:
+            self._made = await self._thread(lambda: engine.source.find(done.result))
+
+    @on(messages.ImagesListed)
+    def _show_made(self, message: messages.ImagesListed) -> None:
+        """Open what was built, once it has its place in the list."""
+        if self._made is not None and self._made.id in message.forest.nodes:
+            self.post_message(messages.Found(self._made))
+            self._made = None
 
     @work(group="act")
     async def action_remove(self) -> None:
-        engine, images = self._engine("remove"), self.chosen()
-        if engine is None or not images:
+        place, images = self._place("remove"), self.chosen()
+        if place is None or not images:
             return
+        from imgscope.actions.engine import Engine
+        from imgscope.actions.layout import LayoutRemove
         from imgscope.actions.remove import Remove
+        from imgscope.ui.screens.containers import ContainersScreen
 
         # the narrow form: one name; an image of several names loses just the first
-        names = [image.references[0] if image.references else image.id for image in images]
-        await self._do(Remove(engine, names), Remove(engine, names, force=True))
+        names = tuple(dict.fromkeys(next(iter(image.references), image.id) for image in images))
+        if not isinstance(place, Engine):
+            await self._do(LayoutRemove(place, names), LayoutRemove(place, names, force=True))
+            return
+        while True:
+            screen = await self._show(Remove(place, names), Remove(place, names, force=True), containers=True)
+            if not screen.to_containers:
+                return
+            await self.app.push_screen_wait(ContainersScreen(place, images))
 
     @work(group="act")
     async def action_prune(self) -> None:
-        engine = self._engine("prune")
-        if engine is None:
+        place = self._place("prune")
+        if place is None:
             return
+        from imgscope.actions.engine import Engine
+        from imgscope.actions.layout import LayoutPrune
         from imgscope.actions.prune import DEFAULT, KINDS, TITLES, Prune
 
+        if not isinstance(place, Engine):
+            await self._do(LayoutPrune(place), LayoutPrune(place, force=True))
+            return
+        engine = place
         fields = [Field(kind, TITLES[kind], "yes" if kind in DEFAULT else "", flag=True) for kind in KINDS]
         action = await self._form(
             "Prune: what nothing uses", fields, lambda values: Prune(engine, [k for k in KINDS if values[k]])
@@ -363,10 +431,22 @@ class ActingScreen(Screen[None]):
 
     @work(group="act")
     async def action_containers(self) -> None:
-        engine, image = self._engine("list containers"), self._one()
+        engine, image = self._engine("list containers", changes=False), self._one()
         if engine is None or image is None:
             return
         from imgscope.ui.screens.containers import ContainersScreen
 
-        await self.app.push_screen_wait(ContainersScreen(engine, image))
+        await self.app.push_screen_wait(ContainersScreen(engine, [image], read_only=self.read_only))
         self.acted(Done(""))
+
+
+def _tagging(place: Engine | LayoutStore, source: str) -> Callable[[Values], Action]:
+    """What makes a name that was typed into the action that gives it."""
+    from imgscope.actions.layout import LayoutStore, LayoutTag
+    from imgscope.actions.layout.names import spelled
+    from imgscope.actions.tag import Tag, parse_tag
+
+    if isinstance(place, LayoutStore):
+        manifests = place.index().manifests
+        return lambda values: LayoutTag(place, source, spelled(values["name"], manifests))
+    return lambda values: Tag(place, source, parse_tag(values["name"]).familiar)

@@ -22,7 +22,7 @@ from imgscope.job import Job
 from imgscope.text import bar, clean, size_text
 from imgscope.ui.loader import in_thread
 
-_GUARD = 0.4  # seconds in which a key that is held down cannot confirm
+GUARD = 0.4  # seconds in which a key that is held down cannot confirm
 _LISTED = 12  # ids and references shown by name
 _FRAME = 1 / 15
 
@@ -52,6 +52,7 @@ class ActionScreen(ModalScreen[Done | None]):
         Binding("enter", "go", "do it", id="action.go"),
         Binding("escape,q", "leave", "cancel", id="action.leave"),
         Binding("f", "force", "force", id="action.force", show=False),
+        Binding("o", "containers", "containers", id="action.containers", show=False),
     ]
 
     @dataclass
@@ -73,15 +74,22 @@ class ActionScreen(ModalScreen[Done | None]):
         text: str
         error: ImgscopeError | None = None
 
-    def __init__(self, action: Action, *, forced: Action | None = None, ask: bool = True) -> None:
-        """`forced` is the same action with force, offered where the plan is blocked and force would help."""
+    def __init__(
+        self, action: Action, *, forced: Action | None = None, ask: bool = True, containers: bool = False
+    ) -> None:
+        """`forced` is the same action with force, offered where the plan is blocked and force would help.
+
+        `containers`: whether whoever shows this can show the containers that are in the way, too.
+        """
         super().__init__()
         self._action = action
         self._forced = forced
         self._ask = ask
         self._plan: Plan | None = None
         self._job: Job | None = None
-        self._done: Done | None = None
+        self._containers = containers
+        self.done: Done | None = None
+        self.to_containers = False  # it was left to look at what is in the way
         self._finished = False
         self._shown_at = 0.0
         self._transfers: dict[str, Transfer] = {}
@@ -119,7 +127,9 @@ class ActionScreen(ModalScreen[Done | None]):
         self._shown_at = time.monotonic()
         self.query_one("#action-text", Static).update(Content.assemble(*plan_pieces(plan)))
         if plan.blocked:
-            self._keys("f forces it   esc leaves all as it is" if self._can_force else "esc closes")
+            force = "f forces it   " if self._can_force else ""
+            containers = "o shows the containers   " if self._has_containers else ""
+            self._keys(f"{force}{containers}esc {'leaves all as it is' if force else 'closes'}")
         elif not self._ask:
             self._run()
         else:
@@ -136,6 +146,22 @@ class ActionScreen(ModalScreen[Done | None]):
             return False
         return all(item.forceable for item in plan.blocked_by)
 
+    @property
+    def _has_containers(self) -> bool:
+        """Whether containers are in the way, and can be shown."""
+        blockers = self._plan.blocked_by if self._plan is not None else ()
+        return self._containers and any(item.kind in ("running", "stopped") for item in blockers)
+
+    @property
+    def begun(self) -> bool:
+        """Whether it was started, so that something may be changed."""
+        return self._job is not None
+
+    def action_containers(self) -> None:
+        if self._has_containers and self._job is None:
+            self.to_containers = True
+            self.dismiss(None)
+
     def action_force(self) -> None:
         if self._can_force and self._forced is not None and self._job is None:
             self._action, self._forced, self._plan = self._forced, None, None
@@ -143,19 +169,23 @@ class ActionScreen(ModalScreen[Done | None]):
 
     def action_go(self) -> None:
         if self._finished:
-            self.dismiss(self._done)
+            self.dismiss(self.done)
         elif self._plan is not None and not self._plan.blocked and self._job is None:
             # a key that is held down must not run into a destructive action
-            held = time.monotonic() - self._shown_at < _GUARD
+            held = time.monotonic() - self._shown_at < GUARD
             if not (self._plan.destructive and held):
                 self._run()
 
     def action_leave(self) -> None:
         if self._finished or self._job is None:
-            self.dismiss(self._done)
+            self.dismiss(self.done)
         else:
             self._job.cancel()
             self._keys("cancelling …")
+
+    def on_unmount(self) -> None:
+        if self._job is not None:
+            self._job.cancel()  # the program ends, and with it what it does
 
     # -- the doing ----------------------------------------------------------------------------------
 
@@ -202,7 +232,7 @@ class ActionScreen(ModalScreen[Done | None]):
             shown.update(Content.assemble(*transfer_pieces(list(self._transfers.values())[-16:])))
 
     def _finish(self, done: Done) -> None:
-        self._done = done
+        self.done = done
         self._finished = True
         freed = f"\n{size_text(done.freed)} freed" if done.freed is not None else ""
         self.query_one("#action-text", Static).update(

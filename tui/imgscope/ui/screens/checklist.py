@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -20,6 +21,7 @@ from imgscope.actions.plan import Plan
 from imgscope.errors import ImgscopeError
 from imgscope.text import clean, size_text
 from imgscope.ui.loader import in_thread
+from imgscope.ui.screens.action import GUARD
 from imgscope.ui.widgets.lines import TOP, Lines, Piece, fit
 
 
@@ -116,6 +118,7 @@ class CleanScreen(ModalScreen[bool]):
         super().__init__()
         self._action = action
         self._plan: Plan | None = None
+        self._shown_at = 0.0
 
     def compose(self) -> ComposeResult:
         with Vertical(id="clean"):
@@ -147,6 +150,7 @@ class CleanScreen(ModalScreen[bool]):
         note.update(
             Content("Ticked is what nobody can miss. Bytes are what a line frees alone; layers are shared.")
         )
+        self._shown_at = time.monotonic()
         choices = self.query_one(CleanLines)
         choices.display = True
         choices.show(message.lines)
@@ -175,7 +179,7 @@ class CleanScreen(ModalScreen[bool]):
         self.query_one("#clean-keys", Static).update(Content(text))
 
     def action_go(self) -> None:
-        if self._plan is None:
+        if self._plan is None or time.monotonic() - self._shown_at < GUARD:
             return
         ticked = self.query_one(CleanLines).ticked
         self._action.choose(ticked)

@@ -29,6 +29,9 @@ from imgscope.ui.widgets.lines import Lines, Piece, fit
 class ContainerTable(Lines):
     """One row per container: name, state, bytes written, addresses, the image it was made from."""
 
+    # else l would open and close rows, as in a tree
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("l", "screen.logs", "logs", show=False)]
+
     def __init__(self) -> None:
         super().__init__("containers")
         self.uses: Sequence[Use] = ()
@@ -93,10 +96,18 @@ class ContainersScreen(ModalScreen[None]):
         uses: Sequence[Use]
         problem: str = ""
 
-    def __init__(self, engine: Engine, image: Image) -> None:
+    def __init__(self, engine: Engine, images: Sequence[Image], *, read_only: bool = False) -> None:
         super().__init__()
         self._engine = engine
-        self._image = image
+        self._images = images
+        self._read_only = read_only
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """One action at a time."""
+        if action in ("logs", "stop", "remove"):
+            busy = any(item.group == "container" and not item.is_finished for item in self.workers)
+            return None if busy else True
+        return super().check_action(action, parameters)
 
     def compose(self) -> ComposeResult:
         with Vertical(id="use"):
@@ -105,17 +116,21 @@ class ContainersScreen(ModalScreen[None]):
 
     def on_mount(self) -> None:
         table = self.query_one(ContainerTable)
-        table.set_title(f"containers of {clean(self._image.name)}")
+        table.set_title(f"containers of {clean(', '.join(image.name for image in self._images))}")
         table.show((), "asking the engine …")
         table.focus()
         self._list()
 
     def _list(self) -> None:
-        engine, identifier = self._engine, self._image.id
+        engine, images = self._engine, self._images
 
         def ask() -> None:
             try:
-                self.post_message(self.Listed(containers_of(engine.inventory(), identifier)))
+                inventory = engine.inventory()
+                uses = {
+                    use.container.id: use for image in images for use in containers_of(inventory, image.id)
+                }
+                self.post_message(self.Listed(list(uses.values())))
             except ImgscopeError as error:
                 self.post_message(self.Listed((), str(error)))
 
@@ -135,16 +150,22 @@ class ContainersScreen(ModalScreen[None]):
         if (container := self._chosen()) is not None:
             self._do(Logs(self._engine, container, follow=True), ask=False)
 
+    def _may(self, what: str) -> bool:
+        if self._read_only:
+            text = f"imgscope is read-only here: {what} is switched off."
+            self.notify(text, severity="warning", markup=False, timeout=8)
+        return not self._read_only
+
     def action_stop(self) -> None:
-        if (container := self._chosen()) is not None:
+        if self._may("stop") and (container := self._chosen()) is not None:
             self._do(StopContainer(self._engine, container))
 
     def action_remove(self) -> None:
-        if (container := self._chosen()) is not None:
+        if self._may("remove") and (container := self._chosen()) is not None:
             forced = RemoveContainer(self._engine, container, force=True)
             self._do(RemoveContainer(self._engine, container), forced)
 
-    @work
+    @work(group="container")
     async def _do(self, action: Action, forced: Action | None = None, *, ask: bool = True) -> None:
         await self.app.push_screen_wait(ActionScreen(action, forced=forced, ask=ask))
         self._list()
