@@ -221,7 +221,8 @@ class ActionScreen(ModalScreen[Done | None]):
             if isinstance(event, Said):
                 log = self.query_one("#action-log", RichLog)
                 log.display = True
-                log.write(Text(clean(event.text)))
+                for line in event.text.splitlines() or [""]:
+                    log.write(Text(clean(line)))
             elif isinstance(event, Transfer):
                 self._transfers[event.part] = event
             else:
@@ -236,7 +237,9 @@ class ActionScreen(ModalScreen[Done | None]):
         self._finished = True
         freed = f"\n{size_text(done.freed)} freed" if done.freed is not None else ""
         self.query_one("#action-text", Static).update(
-            Content.assemble((clean(done.text), "bold $success"), (freed, "$foreground 60%"))
+            Content.assemble(
+                ("\n".join(map(clean, done.text.splitlines())), "bold $success"), (freed, "$foreground 60%")
+            )
         )
         self._keys("enter closes")
 

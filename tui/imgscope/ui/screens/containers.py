@@ -102,13 +102,6 @@ class ContainersScreen(ModalScreen[None]):
         self._images = images
         self._read_only = read_only
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """One action at a time."""
-        if action in ("logs", "stop", "remove"):
-            busy = any(item.group == "container" and not item.is_finished for item in self.workers)
-            return None if busy else True
-        return super().check_action(action, parameters)
-
     def compose(self) -> ComposeResult:
         with Vertical(id="use"):
             yield ContainerTable()
@@ -142,6 +135,9 @@ class ContainersScreen(ModalScreen[None]):
         table.show(message.uses, clean(message.problem) or "no container uses this image")
 
     def _chosen(self) -> str | None:
+        """The container under the cursor; none while one is acted on: a key that repeats does nothing."""
+        if any(item.group == "container" and not item.is_finished for item in self.workers):
+            return None
         use = self.query_one(ContainerTable).use
         return use.container.id if use is not None else None
 

@@ -89,13 +89,13 @@ class FormScreen(ModalScreen[T | None], Generic[T]):
             yield Static(Content.assemble((clean(self._title), "bold $primary")), classes="form-title")
             for field in self._fields:
                 with Horizontal(classes="form-row"):
-                    yield Static(field.label, classes="form-label", markup=False)
+                    yield Static(clean(field.label), classes="form-label", markup=False)
                     if field.flag:
                         yield Tick(value=bool(field.value), id=f"field-{field.name}", compact=True)
                     else:
                         yield Input(
                             clean(field.value),
-                            placeholder=field.hint,
+                            placeholder=clean(field.hint),
                             password=field.secret,
                             id=f"field-{field.name}",
                             compact=True,
