@@ -311,16 +311,18 @@ def test_a_running_container(ground: Ground) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_removals_in_any_order(ground: Ground, registry: Registry, seed: int) -> None:
-    """Of a store in which all of it comes together, until nothing is left."""
+    """Of a store in which all of it comes together; containers and build cache go in between."""
     chance = random.Random(seed)
     _crowd(ground, registry.host)
-    for _ in range(60):
+    for _ in range(40):
         name, force = _any_name(ground, chance), chance.random() < 0.4
         if not name:
             break
         containers = ground.run("ps", "-aq").split()
-        if containers and chance.random() < 0.1:
+        if containers and chance.random() < 0.2:
             ground.run("rm", "--force", chance.choice(containers))
+        if chance.random() < 0.03:
+            ground.docker.client.api.prune_builds(all=True)
         plan = ground.plan(name, force=force)
         if plan.blocked:
             ground.refused(name, force=force)
