@@ -51,8 +51,10 @@ def builder(request: pytest.FixtureRequest, actions: Actions, monkeypatch: pytes
 
 
 @pytest.fixture
-def tag(engine: Engine) -> str:
-    return engine.name(f"built-{uuid.uuid4().hex[:8]}:1")
+def tag(engine: Engine) -> Iterator[str]:
+    name = engine.name(f"built-{uuid.uuid4().hex[:8]}:1")
+    yield name
+    engine.docker("rmi", "--force", name, check=False)
 
 
 def write(folder: Path, dockerfile: str, **files: str) -> Path:

@@ -140,7 +140,7 @@ def test_the_images_of_the_engine(terminal: Open, images: Engine, size: tuple[in
     it.until("docker", "2 images", "busybox:base", "└─ screen:big")
     assert it.alternate
     it.go_to("screen:big")
-    assert it.row("└─ screen:big").split()[4:7] == ["3", "MB", "?"]
+    assert it.row("└─ screen:big").split()[5:8] == ["3", "MB", "?"]
     assert "RUN rm /BigFile" in it.text
     it.until("enter reads the layers of")
     it.press("Enter")
