@@ -61,12 +61,15 @@ def act(action: Action, options: Namespace, *, ask: bool = True) -> int:
         return 0
     if plan.blocked:
         raise EngineError(f"Nothing was changed: {_refusal(plan)}", status=409)
-    if ask and not options.yes and not _confirmed(plan):
+    idle = plan.destructive and plan.empty  # nothing would go: nothing to ask
+    if ask and not idle and not options.yes and not _confirmed(plan):
         print("Nothing was changed.", file=sys.stderr)
         return 1
     done = run(action)
     if options.json:
-        answer: dict[str, Any] = {**plan.as_json(), "freed": done.freed or 0}
+        answer: dict[str, Any] = {**plan.as_json(), "freed": done.freed}
+        if done.sent is not None:
+            answer["sent"] = done.sent
         if done.result:
             answer["result"] = done.result
         print_json(answer)

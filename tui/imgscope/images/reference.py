@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from imgscope.errors import UsageError
 
@@ -92,6 +93,7 @@ def same(a: str, b: str) -> bool:
     return a == b or _canonical(a) == _canonical(b)
 
 
+@lru_cache(maxsize=8192)  # an engine's names are compared again and again
 def _canonical(text: str) -> str:
     try:
         reference = Reference.parse(text).with_default_tag()
