@@ -19,7 +19,9 @@ async def key(it: Screen, name: str) -> None:
 
 
 async def form(it: Screen) -> FormScreen[Any]:
-    await it.until("a form", lambda: isinstance(it.app.screen, FormScreen) and it.app.screen.query(Input))
+    await it.until(
+        "a form", lambda: isinstance(it.app.screen, FormScreen) and it.app.screen.query("Input, Checkbox")
+    )
     return cast(FormScreen[Any], it.app.screen)
 
 

@@ -66,6 +66,7 @@ class FormScreen(ModalScreen[T | None], Generic[T]):
         #form-keys { height: 1; margin-top: 1; color: $accent; }
     }
     """
+    AUTO_FOCUS = "Input, Checkbox"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "cancel", id="form.leave"),
         Binding("enter,ctrl+s", "submit", "go on", id="form.submit"),
@@ -85,7 +86,7 @@ class FormScreen(ModalScreen[T | None], Generic[T]):
         self._note = note
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(id="form"):
+        with VerticalScroll(id="form", can_focus=False):
             yield Static(Content.assemble((clean(self._title), "bold $primary")), classes="form-title")
             for field in self._fields:
                 with Horizontal(classes="form-row"):
@@ -106,7 +107,6 @@ class FormScreen(ModalScreen[T | None], Generic[T]):
             )
 
     def on_mount(self) -> None:
-        self.query("Input, Checkbox").first().focus()
         self._check()
 
     @property
