@@ -206,7 +206,7 @@ def test_the_demo(terminal: Open, size: tuple[int, int]) -> None:
 
 def test_without_an_engine_the_demo_opens_and_says_how_to_connect_one(terminal: Open, tmp_path: Path) -> None:
     it = terminal("", {**os.environ, "DOCKER_HOST": f"unix://{tmp_path}/none"})
-    it.until("Demo images.", "start Docker or Podman", "bigfile:latest", "efficiency")
+    it.until("demo images shown", "Start Docker/Podman", "bigfile:latest", "efficiency")
     it.press("q")
     it.check_restored(0)
 

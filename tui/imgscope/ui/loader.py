@@ -35,6 +35,7 @@ _CHANGES = {
     *(f"image {action}" for action in ("delete", "import", "load", "pull", "tag", "untag")),
     *(f"container {action}" for action in ("create", "destroy", "die", "start")),
 }
+_NO_ENGINE = "No engine answers; demo images shown. Start Docker/Podman, or set DOCKER_HOST."
 _FRAME = 1 / 15  # seconds between two progress messages
 _REFRESH = 0.3  # seconds between two lists
 
@@ -92,9 +93,9 @@ def open_target(reference: str, post: Post, job: Job) -> None:
             if reference:
                 raise
             source = open_source(Target("demo"), job)
-            # the advice to look at the demo images is followed already
-            reason = str(error).partition("; start Docker")[0].rstrip(".") + "."
-            notice = f"Demo images. {reason} To see yours, start Docker or Podman, or set DOCKER_HOST."
+            # one line, also on a small terminal; the advice to look at the demo images is followed already
+            silent = "start Docker or Podman" in str(error)
+            notice = _NO_ENGINE if silent else f"Demo images. {error}"
         if job.cancelled:
             source.close()
         else:
