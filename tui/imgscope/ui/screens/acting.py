@@ -19,7 +19,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from imgscope.actions.plan import Action, Done
-from imgscope.errors import AuthRequired, ImgscopeError
+from imgscope.errors import AuthRequired, ImgscopeError, UsageError
 from imgscope.images.model import Image, Platform
 from imgscope.sources.base import Source
 from imgscope.text import clean
@@ -386,8 +386,18 @@ class ActingScreen(Screen[None]):
         from imgscope.actions.remove import Remove
         from imgscope.ui.screens.containers import ContainersScreen
 
-        # the narrow form: one name; an image of several names loses just the first
+        # the narrow form: one name of each; where one image has several, the person says which
         names = tuple(dict.fromkeys(next(iter(image.references), image.id) for image in images))
+        if len(images) == 1 and len(references := images[0].references) > 1:
+            picked = await self._form(
+                f"Remove names of an image that has {len(references)}; it goes with the last",
+                [Field("names", "names", references[0], " ".join(references))],
+                _names,
+                lambda _: "it has " + ", ".join(references),
+            )
+            if picked is None:
+                return
+            names = picked
         if not isinstance(place, Engine):
             await self._do(LayoutRemove(place, names), LayoutRemove(place, names, force=True))
             return
@@ -438,6 +448,13 @@ class ActingScreen(Screen[None]):
 
         await self.app.push_screen_wait(ContainersScreen(engine, [image], read_only=self.read_only))
         self.acted(Done(""))
+
+
+def _names(values: Values) -> tuple[str, ...]:
+    """The names that were typed, with blanks between them."""
+    if not values["names"]:
+        raise UsageError("Write one name or more, with blanks between them.")
+    return tuple(values["names"].split())
 
 
 def _tagging(place: Engine | LayoutStore, source: str) -> Callable[[Values], Action]:
