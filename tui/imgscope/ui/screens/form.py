@@ -70,6 +70,9 @@ class FormScreen(ModalScreen[T | None], Generic[T]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "cancel", id="form.leave"),
         Binding("enter,ctrl+s", "submit", "go on", id="form.submit"),
+        # at once: the letters that are typed after it must not overtake it
+        Binding("tab", "app.focus_next", "next field", show=False, priority=True),
+        Binding("shift+tab", "app.focus_previous", "previous field", show=False, priority=True),
     ]
 
     def __init__(
