@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
@@ -10,14 +9,13 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from imgscope.commands import print_json, print_lines
+from imgscope.config import READ_ONLY, is_read_only
 from imgscope.errors import EngineError, ImgscopeError, UsageError
 from imgscope.text import clean, size_text
 
 if TYPE_CHECKING:
     from imgscope.actions.engine import Engine
     from imgscope.actions.plan import Action, Done, Event, Plan, Transfer
-
-READ_ONLY = "IMGSCOPE_READ_ONLY"
 
 
 def add_acting(command: ArgumentParser) -> None:
@@ -48,7 +46,7 @@ def act(action: Action, options: Namespace, *, ask: bool = True) -> int:
     Raises `UsageError` where it is read-only or nobody can be asked, and `EngineError` where the
     plan says that the engine would refuse.
     """
-    if not options.dry_run and (options.read_only or os.environ.get(READ_ONLY)):
+    if not options.dry_run and is_read_only(options.read_only):
         raise UsageError(
             "Nothing was changed: imgscope is read-only here; --dry-run shows what would happen."
         )

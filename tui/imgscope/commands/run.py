@@ -10,7 +10,8 @@ from contextlib import closing
 from typing import TYPE_CHECKING, NoReturn
 
 from imgscope.commands import Add
-from imgscope.commands.acting import READ_ONLY, act, add_acting, connected, run
+from imgscope.commands.acting import act, add_acting, connected, run
+from imgscope.config import is_read_only
 from imgscope.errors import ImgscopeError, UsageError
 from imgscope.text import clean
 
@@ -61,7 +62,7 @@ def register(add: Add) -> None:
 
 def read_only(options: Namespace) -> bool:
     """Whether nothing may be changed: then `act` says so."""
-    return bool(options.read_only or os.environ.get(READ_ONLY))
+    return is_read_only(options.read_only)
 
 
 def _run(options: Namespace) -> int:

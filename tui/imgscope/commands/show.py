@@ -7,7 +7,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from imgscope.commands import Add, add_platform, platform, print_json, print_lines
-from imgscope.commands.acting import READ_ONLY
+from imgscope.config import READ_ONLY, is_read_only
 from imgscope.text import clean
 
 
@@ -50,7 +50,7 @@ def _view(options: Namespace) -> int:
             file=sys.stderr,
         )
         return 2
-    if options.read_only:
+    if is_read_only(options.read_only):
         os.environ[READ_ONLY] = "1"
     from imgscope.ui.app import run
 

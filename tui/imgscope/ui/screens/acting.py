@@ -414,16 +414,21 @@ class ActingScreen(Screen[None]):
             return
         from imgscope.actions.engine import Engine
         from imgscope.actions.layout import LayoutPrune
-        from imgscope.actions.prune import DEFAULT, KINDS, TITLES, Prune
+        from imgscope.actions.prune import DEFAULT, KINDS, TITLES, Filters, Prune
 
         if not isinstance(place, Engine):
             await self._do(LayoutPrune(place), LayoutPrune(place, force=True))
             return
         engine = place
         fields = [Field(kind, TITLES[kind], "yes" if kind in DEFAULT else "", flag=True) for kind in KINDS]
-        action = await self._form(
-            "Prune: what nothing uses", fields, lambda values: Prune(engine, [k for k in KINDS if values[k]])
-        )
+        fields.append(Field("until", "older than", "", "24h, 30d, 2026-01-31; all where empty"))
+        fields.append(Field("labels", "with the labels", "", "KEY or KEY=VALUE …"))
+
+        def make(values: Values) -> Prune:
+            filters = Filters.parse(values["until"], values["labels"].split())
+            return Prune(engine, [kind for kind in KINDS if values[kind]], filters)
+
+        action = await self._form("Prune: what nothing uses", fields, make)
         if action is not None:
             await self._do(action)
 
