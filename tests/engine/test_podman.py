@@ -19,6 +19,7 @@ from imgscope.sources.archive import ArchiveSource
 from imgscope.sources.engine import EngineSource
 from tests.support import bases, program
 from tests.support.engine import Engine
+from tests.support.needs import require_tool
 from tests.support.podman import Podman, running_podman
 
 
