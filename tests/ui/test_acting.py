@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from imgscope.actions import login, pull, push, remove, tag
 from imgscope.actions.plan import Done, Event, Plan
@@ -406,3 +406,22 @@ async def test_any_other_failure_asks_for_no_login(layout: Path, recorded: Recor
         assert await confirm(it, "esc closes") == "The registry does not answer."
         await it.settle()
         assert it.app.screen is it.main
+
+
+async def test_the_form_says_while_typing_whose_name_it_is(layout: Path) -> None:
+    async with screen(f"oci:{layout}", (110, 34)) as it:
+        await go(it, "kuard:blue")
+        await key(it, "t")
+        shown = await form(it)
+
+        async def note(name: str) -> str:
+            shown.query_one(Input).value = name
+            await it.pilot.pause()
+            return str(shown.query_one("#form-note", Static).render())
+
+        assert "this image has the name already" in await note("kuard:blue")
+        moves = await note("debian:a")
+        assert "the name moves from" in moves
+        assert "which is left without a name" in moves
+        assert "nobody has this name yet" in await note("kuard:green")
+        assert "is no image reference" in await note("Kuard")

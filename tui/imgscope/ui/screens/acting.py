@@ -20,7 +20,7 @@ from textual.screen import Screen
 
 from imgscope.actions.plan import Action, Done
 from imgscope.errors import AuthRequired, ImgscopeError, UsageError
-from imgscope.images.model import Image, Platform
+from imgscope.images.model import Image, Platform, short_id
 from imgscope.sources.base import Source
 from imgscope.text import clean
 from imgscope.ui import messages
@@ -71,6 +71,10 @@ class ActingScreen(Screen[None]):
 
     def chosen(self) -> Sequence[Image]:
         """The images that a key means: those marked, else the one under the cursor."""
+        raise NotImplementedError
+
+    def holder(self, name: str) -> Image | None:
+        """The image that has a name now, as far as the list knows."""
         raise NotImplementedError
 
     def acted(self, done: Done) -> None:
@@ -187,11 +191,29 @@ class ActingScreen(Screen[None]):
             if make is None:
                 return
             action = await self._form(
-                f"Another name for {image.name}", [Field("name", "new name", first, "repository:tag")], make
+                f"Another name for {image.name}",
+                [Field("name", "new name", first, "repository:tag")],
+                make,
+                partial(self._moves, image),
             )
             if action is None:
                 return
             await self._do(action)
+
+    def _moves(self, image: Image, values: Values) -> str:
+        """What becomes of the image that has the typed name now."""
+        other = self.holder(values["name"])
+        if other is None:
+            return "nobody has this name yet"
+        if other.id == image.id:
+            return "this image has the name already"
+        left = len(other.references) - 1
+        rest = (
+            f"which keeps {left} other name{'' if left == 1 else 's'}"
+            if left
+            else "which is left without a name"
+        )
+        return f"the name moves from {short_id(other.id)}, {rest}"
 
     @work(group="act")
     async def action_push(self) -> None:

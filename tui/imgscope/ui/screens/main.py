@@ -17,6 +17,7 @@ from textual.widgets import Footer, Static
 from imgscope.actions.plan import Done
 from imgscope.analysis import Analysis
 from imgscope.images.model import Image, Platform
+from imgscope.images.reference import same
 from imgscope.job import Job
 from imgscope.layers.index import Problem
 from imgscope.layers.overlay import ROOT
@@ -354,6 +355,11 @@ class MainScreen(ActingScreen):
 
     def chosen(self) -> Sequence[Image]:
         return self._images.chosen
+
+    def holder(self, name: str) -> Image | None:
+        forest = self._images.forest
+        images = [node.image for node in forest.nodes.values() if node.image] if forest else []
+        return next((item for item in images if any(same(name, known) for known in item.references)), None)
 
     def acted(self, done: Done) -> None:
         self._images.unmark()
