@@ -126,6 +126,7 @@ def test_a_day(
     it.until(there)
     it.press("Enter")
     do(it, f"Tag {there}")
+    it.until(f"{there}, site:1")  # the list knows both names
     it.press("d")
     it.until("Remove names of an image that has 2", "it has")
     type_in(it, "names", "site:1")
