@@ -164,13 +164,13 @@ def file_digests(source: ArchiveSource, analysis: Analysis, wanted: set[int]) ->
     overlay = analysis.overlay
     for number, index in enumerate(overlay.layers, 1):
         files = {
-            index.offsets[overlay.entry[version]]: version
+            overlay.entry[version]: version
             for version in wanted
             if overlay.layer[version] == number and overlay.file_size(version)
         }
-        extents = [(offset, overlay.file_size(version)) for offset, version in sorted(files.items())]
-        for position, chunks in source.contents(analysis.image, number, extents, Job()):
-            yield files[extents[position][0]], hashlib.sha256(b"".join(chunks)).hexdigest()
+        entries = sorted(files, key=index.offsets.__getitem__)
+        for entry, chunks in source.contents(analysis.image, number, index, entries, Job()):
+            yield files[entry], hashlib.sha256(b"".join(chunks)).hexdigest()
 
 
 def analyzed(source: ArchiveSource) -> Analysis:

@@ -392,10 +392,10 @@ def test_the_bytes_of_a_file_are_to_be_had(engine: Engine, source: EngineSource,
         for other in (source, fresh):  # which has read the layers before, and which has not
             entry = next(entry for entry in range(len(index)) if index.path(entry) == b"file")
             given = [
-                (position, b"".join(chunks))
-                for position, chunks in other.contents(image, 6, index.extents(entry), Job())
+                (number, b"".join(chunks))
+                for number, chunks in other.contents(image, 6, index, [entry], Job())
             ]
-            assert given == [(0, b"content\n" * 1000)]
+            assert given == [(entry, b"content\n" * 1000)]
 
 
 # -- cost and cancelling ------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -186,6 +186,7 @@ class FakeSource:
 
     label = "fake · source"
     origin = "fake:"
+    vouches = False
 
     def __init__(
         self,
@@ -220,18 +221,21 @@ class FakeSource:
                 return self.image(name)
         raise NotFoundError(f"There is no image {reference!r} here; it holds {', '.join(self.indexes)}.")
 
-    def index(self, image: Image, job: Job) -> Iterator[tuple[int, LayerIndex]]:
+    def index(
+        self, image: Image, job: Job, only: Collection[int] | None = None
+    ) -> Iterator[tuple[int, LayerIndex]]:
         name = image.references[0]
         for number, found in enumerate(self.indexes[name], 1):
             self.step(name, number, job)
             job.check()
-            yield number, found
+            if only is None or number in only:
+                yield number, found
 
     def detail(self, image: Image) -> Image:
         return image
 
     def contents(
-        self, image: Image, layer: int, extents: Sequence[tuple[int, int]], job: Job
+        self, image: Image, layer: int, index: LayerIndex, entries: Sequence[int], job: Job
     ) -> Iterator[tuple[int, Iterable[bytes]]]:
         return iter(())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 
 import pytest
@@ -141,12 +141,14 @@ async def test_late_answers_of_a_cancelled_job_disturb_nothing(show: Show) -> No
     reached = threading.Event()
 
     class Deaf(FakeSource):
-        def index(self, image: Image, job: Job) -> Iterator[tuple[int, LayerIndex]]:
+        def index(
+            self, image: Image, job: Job, only: Collection[int] | None = None
+        ) -> Iterator[tuple[int, LayerIndex]]:
             if image.references[0] == "big:1":
                 reached.set()
                 assert deaf.wait(20)
                 job = Job()
-            yield from super().index(image, job)
+            yield from super().index(image, job, only)
 
     async with show(Deaf({"big:1": BIG, "small:1": SMALL})) as it:
         await it.pilot.press("enter")

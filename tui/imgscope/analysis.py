@@ -78,12 +78,5 @@ def _hash(source: Source, image: Image, number: int, index: LayerIndex, entries:
     if not missing:
         return
     missing.sort(key=index.offsets.__getitem__)
-    extents = [_extent(index, entry) for entry in missing]
-    for position, chunks in source.contents(image, number, extents, job):
-        entry = missing[position]
+    for entry, chunks in source.contents(image, number, index, missing, job):
         index.digests[entry] = content_digest(index.sparse.get(entry), iter(chunks))
-
-
-def _extent(index: LayerIndex, entry: int) -> tuple[int, int]:
-    pieces = index.extents(entry)
-    return pieces[0][0] if pieces else 0, sum(length for _, length in pieces)

@@ -65,6 +65,7 @@ class LayerIndex:
 
     __slots__ = (
         "_dir_numbers",
+        "checksums",
         "compressed_size",
         "devices",
         "diff_id",
@@ -109,6 +110,9 @@ class LayerIndex:
         self.whiteouts: list[int] = []  # entries that hide one path
         self.opaques: list[int] = []  # entries whose directory hides all that lower layers hold in it
         self.digests: dict[int, bytes] = {}  # sha256 of contents, where the reader had them pass by
+        # CRC-64 of each entry's content, where an engine noted it (else empty): it tells that contents
+        # differ, never that they are the same
+        self.checksums = array("Q")
         self.skipped = 0  # entries of the tar that no engine would unpack; each is among the problems
         self.problems: list[Problem] = []
         self.tar_size = 0  # bytes of the unpacked tar, as far as it was walked
@@ -181,17 +185,11 @@ class LayerIndex:
         parent = self.dirs[self.parents[entry]]
         return parent + b"/" + self.names[entry] if parent else self.names[entry]
 
-    def extents(self, entry: int) -> list[tuple[int, int]]:
-        """Where the content of a file lies in the unpacked tar: (offset, length), rising."""
-        start = self.offsets[entry]
+    def extent(self, entry: int) -> tuple[int, int]:
+        """Where the stored content of a file lies in the unpacked tar: (offset, length), holes left out."""
         pieces = self.sparse.get(entry)
-        if pieces is None:
-            return [(start, self.sizes[entry])]
-        found = []
-        for _, length in pieces:
-            found.append((start, length))
-            start += length
-        return found
+        stored = self.sizes[entry] if pieces is None else sum(length for _, length in pieces)
+        return self.offsets[entry], stored
 
     def entry(self, number: int) -> Entry:
         """One entry as an object."""

@@ -252,9 +252,15 @@ class Overlay:
             return State.CONTENT
         content, other = self.content[version], self.content[base]
         if content != other and content >= 0 and self._size(content):
-            self._undecided.append(version)
+            if not self._differ(content, other):
+                self._undecided.append(version)
             return State.CONTENT
         return self._same(version, base)
+
+    def _differ(self, content: int, other: int) -> bool:
+        """Whether the checksums alone tell that two contents are not the same."""
+        mine, theirs = (self.layers[self.layer[item] - 1].checksums for item in (content, other))
+        return bool(mine and theirs) and mine[self.entry[content]] != theirs[self.entry[other]]
 
     def _same(self, version: int, base: int) -> State:
         """The state of a path whose content stayed the same."""

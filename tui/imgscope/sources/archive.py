@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +23,7 @@ class ArchiveSource:
     """The images of one archive or layout. Opening reads its documents, no layer."""
 
     cheap = True
+    vouches = False
 
     def __init__(self, path: Path, label: str | None = None, job: Job | None = None) -> None:
         self._path = path
@@ -56,9 +57,13 @@ class ArchiveSource:
     def find(self, reference: str | None, platform: Platform | None = None) -> Image:
         return choose(self.found, reference, platform, self.label, self._blobs.problems)
 
-    def index(self, image: Image, job: Job) -> Iterator[tuple[int, LayerIndex]]:
+    def index(
+        self, image: Image, job: Job, only: Collection[int] | None = None
+    ) -> Iterator[tuple[int, LayerIndex]]:
         numbers: dict[str, list[int]] = {}
         for layer in image.layers:
+            if only is not None and layer.index not in only:
+                continue
             numbers.setdefault(layer.blob, []).append(layer.index)
         names = list(numbers)
         weight = self._blobs.weight(names)
@@ -78,9 +83,11 @@ class ArchiveSource:
         return replace(image, layers=tuple(layers))
 
     def contents(
-        self, image: Image, layer: int, extents: Sequence[tuple[int, int]], job: Job
+        self, image: Image, layer: int, index: LayerIndex, entries: Sequence[int], job: Job
     ) -> Iterator[tuple[int, Iterable[bytes]]]:
-        return self._blobs.contents(image.layers[layer - 1].blob, extents, job)
+        extents = [index.extent(entry) for entry in entries]
+        pieces = self._blobs.contents(image.layers[layer - 1].blob, extents, job)
+        return ((entries[position], chunks) for position, chunks in pieces)
 
     def close(self) -> None:
         self._blobs.close()

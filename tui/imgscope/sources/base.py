@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from imgscope.images.model import Image, Platform
@@ -28,6 +28,14 @@ class Source(Protocol):
     def cheap(self) -> bool:
         """True where layers can be indexed without moving the whole image: worth doing unasked."""
 
+    @property
+    def vouches(self) -> bool:
+        """True where the source itself made sure that a layer's content is what its diff ID names.
+
+        An engine does when it takes an image in; a file that a person got from anywhere does not.
+        Only where this is true may an index be kept, and found again, by diff ID.
+        """
+
     def images(self, job: Job) -> Iterator[Sequence[Image]]:
         """All images of the source: each item is the whole list, every next one knowing more.
 
@@ -41,21 +49,25 @@ class Source(Protocol):
         `platform` None means the host's. Raises `NotFoundError` that lists what is there.
         """
 
-    def index(self, image: Image, job: Job) -> Iterator[tuple[int, LayerIndex]]:
+    def index(
+        self, image: Image, job: Job, only: Collection[int] | None = None
+    ) -> Iterator[tuple[int, LayerIndex]]:
         """Read the layers: pairs of layer number (from 1) and index, each once, in any order.
 
-        A layer that is missing or damaged comes as an index whose `problems` say so.
+        `only` are the numbers of the layers that are wanted, None for all. A layer that is missing or
+        damaged comes as an index whose `problems` say so.
         """
 
     def detail(self, image: Image) -> Image:
         """The image as far as the source knows it now: reading its layers may have told more."""
 
     def contents(
-        self, image: Image, layer: int, extents: Sequence[tuple[int, int]], job: Job
+        self, image: Image, layer: int, index: LayerIndex, entries: Sequence[int], job: Job
     ) -> Iterator[tuple[int, Iterable[bytes]]]:
-        """The bytes at `extents`, pairs (offset, length) in the layer's unpacked tar, rising.
+        """The stored bytes of some files of a layer: pairs (entry, chunks); of sparse ones without holes.
 
-        Gives (position in `extents`, chunks); the chunks must be used before the next pair is taken.
+        `index` is the layer's, `entries` are numbers in it by rising offset. The chunks must be used
+        before the next pair is taken.
         """
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ import os
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -45,6 +45,7 @@ class EngineSource:
     """Images by the engine's API. Layers are read from a `docker save` stream, nothing is put on disk."""
 
     cheap = False
+    vouches = True
 
     def __init__(self, client: docker.APIClient, where: str) -> None:
         self.client: Any = client  # the SDK is typed in parts only
@@ -130,7 +131,14 @@ class EngineSource:
         layers, history = self._details.get(self._key(image), (image.layers, image.history))
         return replace(image, layers=layers, history=history)
 
-    def index(self, image: Image, job: Job) -> Iterator[tuple[int, LayerIndex]]:
+    def index(
+        self, image: Image, job: Job, only: Collection[int] | None = None
+    ) -> Iterator[tuple[int, LayerIndex]]:
+        for number, index in self._index(image, job):
+            if only is None or number in only:
+                yield number, index
+
+    def _index(self, image: Image, job: Job) -> Iterator[tuple[int, LayerIndex]]:
         if not image.layers:
             return  # engines refuse to save an image of no layers
         numbers: dict[str, list[int]] = {}
@@ -173,7 +181,7 @@ class EngineSource:
         return index
 
     def contents(
-        self, image: Image, layer: int, extents: Sequence[tuple[int, int]], job: Job
+        self, image: Image, layer: int, index: LayerIndex, entries: Sequence[int], job: Job
     ) -> Iterator[tuple[int, Iterable[bytes]]]:
         if (
             self._key(image) not in self._details
@@ -185,7 +193,9 @@ class EngineSource:
         with closing(self._save(image, job)) as stream:
             for number, chunks in walk_tar(StreamTape(stream), outer, job):
                 if os.fsdecode(outer.path(number)) == blob:
-                    yield from cut(StreamTape(inflate(chunks)), extents)
+                    tape = StreamTape(inflate(chunks))
+                    extents = [index.extent(entry) for entry in entries]
+                    yield from ((entries[position], piece) for position, piece in cut(tape, extents))
                     return
         raise NotFoundError(f"The engine did not send layer {layer} of {image.name}.")
 
