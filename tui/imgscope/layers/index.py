@@ -64,6 +64,7 @@ class LayerIndex:
     """
 
     __slots__ = (
+        "__weakref__",
         "_dir_numbers",
         "checksums",
         "compressed_size",
