@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
-import docker
 import pytest
 
 from imgscope.actions.engine import Engine as ActionEngine
@@ -92,7 +91,7 @@ def own_registry(tmp_path: Path) -> Iterator[Registry]:
 @pytest.fixture
 def actions(engine: Engine) -> Iterator[ActionEngine]:
     """The engine, as imgscope's actions see it."""
-    source = EngineSource(docker.APIClient(engine.host), engine.host)
+    source = EngineSource.connect(engine.host)
     yield ActionEngine(source)
     source.close()
 

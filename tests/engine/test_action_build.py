@@ -16,7 +16,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from docker import APIClient
 
 from imgscope.actions import build as build_module
 from imgscope.actions.build import Build, BuildError
@@ -329,7 +328,7 @@ def test_podman_builds_by_its_api(tmp_path: Path) -> None:
     (folder / ".dockerignore").write_text("b\nDockerfile\n")
     with (
         running_podman() as podman,
-        closing(EngineSource(APIClient(podman.host, version="auto"), "")) as source,
+        closing(EngineSource.connect(podman.host)) as source,
     ):
         image = image_of(Build(Actions(source), folder, "localhost/built:1"))
         assert image == f"sha256:{podman.inspect('localhost/built:1', 'Id')}"

@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from docker import APIClient
 
 from imgscope.actions.clean import CleanUp
 from imgscope.actions.engine import Engine
@@ -30,7 +29,7 @@ def docker(empty_engine: RealEngine) -> Iterator[RealEngine]:
 @pytest.fixture
 def ours(docker: RealEngine) -> Iterator[Engine]:
     """The same, as the actions see it."""
-    with contextlib.closing(EngineSource(APIClient(docker.host), docker.host)) as source:
+    with contextlib.closing(EngineSource.connect(docker.host)) as source:
         yield Engine(source)
 
 

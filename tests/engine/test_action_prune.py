@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import requests
-from docker import APIClient
 
 from imgscope.actions.engine import Engine
 from imgscope.actions.plan import Done, Said
@@ -38,7 +37,7 @@ def docker(empty_engine: RealEngine) -> Iterator[RealEngine]:
 @pytest.fixture
 def ours(docker: RealEngine) -> Iterator[Engine]:
     """The same, as the actions see it."""
-    with contextlib.closing(EngineSource(APIClient(docker.host), docker.host)) as source:
+    with contextlib.closing(EngineSource.connect(docker.host)) as source:
         yield Engine(source)
 
 

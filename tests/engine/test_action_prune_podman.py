@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from docker import APIClient
 
 from imgscope.actions.clean import CleanUp
 from imgscope.actions.engine import Engine
@@ -32,7 +31,7 @@ def podman() -> Iterator[Podman]:
 @pytest.fixture
 def ours(podman: Podman) -> Iterator[Engine]:
     """Podman as the actions see it, with nothing left on it afterwards."""
-    with contextlib.closing(EngineSource(APIClient(podman.host, version="auto"), podman.host)) as source:
+    with contextlib.closing(EngineSource.connect(podman.host)) as source:
         yield Engine(source)
     podman("rm", "--all", "--force")
     podman("rmi", "--all", "--force")

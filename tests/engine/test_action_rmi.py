@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from docker import APIClient
 from docker.errors import APIError
 
 from imgscope.actions.containers import RemoveContainer
@@ -95,7 +94,7 @@ class Ground:
 def ground(empty_engine: RealEngine) -> Iterator[Ground]:
     with (
         sweeping.only_the_base(empty_engine),
-        contextlib.closing(EngineSource(APIClient(empty_engine.host), empty_engine.host)) as source,
+        contextlib.closing(EngineSource.connect(empty_engine.host)) as source,
     ):
         yield Ground(empty_engine, Engine(source), empty_engine.name("busybox:base"))
 
@@ -378,7 +377,7 @@ def test_containerd(containerd_store: Store) -> None:  # noqa: F811
         assert (done.deleted, done.untagged) == (plan.deletes, plan.untags)
         return plan, done
 
-    with contextlib.closing(EngineSource(APIClient(store.host, version="auto"), store.host)) as source:
+    with contextlib.closing(EngineSource.connect(store.host)) as source:
         engine = Engine(source)
         assert engine.inventory().containerd
         plan, done = check("rmi:1")

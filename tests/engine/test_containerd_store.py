@@ -161,7 +161,7 @@ def store() -> Iterator[Store]:
 
 @pytest.fixture
 def source(store: Store) -> Iterator[EngineSource]:
-    with contextlib.closing(EngineSource(docker.APIClient(store.host, version="auto"), store.host)) as source:
+    with contextlib.closing(EngineSource.connect(store.host)) as source:
         yield source
 
 

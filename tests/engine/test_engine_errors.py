@@ -237,7 +237,7 @@ def test_another_platform(engine: Engine, busybox_base: str) -> None:
 def test_an_image_removed_before_it_is_read(engine: Engine, busybox_base: str) -> None:
     name = engine.name("errors/gone:1")
     engine.build({"Dockerfile": f"FROM {busybox_base}\nRUN echo gone > /gone\n"}, name)
-    with contextlib.closing(EngineSource(docker.APIClient(engine.host), engine.host)) as source:
+    with contextlib.closing(EngineSource.connect(engine.host)) as source:
         image = source.find(name)
         engine.docker("rmi", name)
         with pytest.raises(NotFoundError, match=f"^The engine at {engine.host} refused: .*[Nn]o such image"):
@@ -264,7 +264,7 @@ def test_an_engine_killed_in_mid_stream() -> None:
         with running_daemon() as host:
             pid = int(Path(host.removeprefix("unix://")).with_name("pid").read_text())
             name = load_large(host)
-            with contextlib.closing(EngineSource(docker.APIClient(host), host)) as source:
+            with contextlib.closing(EngineSource.connect(host)) as source:
                 image = source.find(name)
 
                 def kill(done: int, total: int | None) -> None:

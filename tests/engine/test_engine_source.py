@@ -38,7 +38,7 @@ MEGABYTE = 1_000_000
 
 @contextlib.contextmanager
 def open_engine(host: str) -> Iterator[EngineSource]:
-    with contextlib.closing(EngineSource(docker.APIClient(host, version="auto"), host)) as source:
+    with contextlib.closing(EngineSource.connect(host)) as source:
         yield source
 
 
@@ -460,6 +460,12 @@ def traces() -> tuple[set[threading.Thread], int]:
     return set(threading.enumerate()), len(os.listdir("/proc/self/fd"))
 
 
+def nothing_left(before: tuple[set[threading.Thread], int]) -> bool:
+    """Whether no thread runs and no file is open that was not before; a kept connection may be gone."""
+    threads, files = traces()
+    return threads == before[0] and files <= before[1]
+
+
 def read_until_cancelled(source: EngineSource, image: Image, job: Job) -> float:
     """When the reading ended, on the monotonic clock; it must end as cancelled."""
     with pytest.raises(CancelledError):
@@ -482,7 +488,7 @@ def test_cancelling_in_mid_stream_ends_it_at_once(source: EngineSource, large: s
     ended = read_until_cancelled(source, image, job)
     assert ended - when[0] < 0.5
     assert job.done < 60 * MEGABYTE
-    assert traces() == before
+    assert nothing_left(before)
     assert source.find(large) == image  # the source is of use still
 
 
@@ -492,7 +498,7 @@ def test_dropping_the_layers_halfway_closes_the_connection(source: EngineSource,
     layers = source.index(image, Job())
     next(layers)
     layers.close()  # type: ignore[attr-defined]
-    assert traces() == before
+    assert nothing_left(before)
 
 
 @pytest.mark.parametrize("moment", ["before the answer begins", "before it is asked"])
@@ -531,7 +537,7 @@ def test_cancelling_a_silent_engine_ends_at_once(busybox_base: str, engine: Engi
             finally:
                 os.kill(pid, signal.SIGCONT)
             assert ended - cancelled < 0.5
-            assert traces() == before
+            assert nothing_left(before)
             assert analyze(source, image).problems == ()
     except DaemonError as error:
         missing(f"no engine of our own to stop: {error}")

@@ -8,7 +8,6 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import docker
 import pytest
 
 from imgscope.analysis import analyze
@@ -32,9 +31,7 @@ def podman() -> Iterator[Podman]:
 
 @pytest.fixture
 def source(podman: Podman) -> Iterator[EngineSource]:
-    with contextlib.closing(
-        EngineSource(docker.APIClient(podman.host, version="auto"), podman.host)
-    ) as source:
+    with contextlib.closing(EngineSource.connect(podman.host)) as source:
         yield source
 
 

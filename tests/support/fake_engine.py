@@ -10,9 +10,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-import docker
-
 from imgscope.actions.engine import Engine
+from imgscope.sources.connection import Connection
 from imgscope.sources.engine import EngineSource
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -35,12 +34,14 @@ def answering(
         server.listen()
         thread = threading.Thread(target=_serve, args=(server, pieces, requests))
         thread.start()
-        api = docker.APIClient(f"unix://{path}", version="1.41")
-        source: Any = SimpleNamespace(client=api, where=f"unix://{path}", label=label)
+        connection = Connection(f"unix://{path}", api_version="1.41")
+        source: Any = SimpleNamespace(
+            connection=connection, client=connection.client, where=connection.where, label=label
+        )
         try:
             yield Engine(cast(EngineSource, source))
         finally:
-            api.close()
+            connection.close()
             with socket.socket(socket.AF_UNIX) as last:  # where nobody asked, the server waits still
                 if thread.is_alive():
                     last.connect(str(path))

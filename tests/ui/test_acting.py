@@ -335,7 +335,7 @@ async def engine_screen(layout: Path) -> Any:
     """The images of a layout, in a source that says it is an engine."""
     async with screen(f"oci:{layout}") as it:
         source = object.__new__(EngineSource)
-        source.client = cast(Any, SimpleNamespace(close=lambda: None))
+        source.connection = cast(Any, SimpleNamespace(client=None, close=lambda: None))
         source.where, source.label = "unix:///nowhere", "docker"
         true, it.main.source = it.main.source, source
         it.main.acted = lambda done: it.images.unmark()  # type: ignore[method-assign]

@@ -170,7 +170,7 @@ class Logs:
         lines = 0
         with (
             self.engine.errors(),
-            self.engine.source._get(f"/containers/{identifier}/logs?{query}", job) as response,
+            self.engine.source.connection.get(f"/containers/{identifier}/logs?{query}", job) as response,
         ):
             for line in _lines(_raw(response) if config.get("Tty") else _frames(response)):
                 job.check()

@@ -11,7 +11,8 @@ from imgscope.actions.inventory import CacheRecord, Container, Inventory, Networ
 from imgscope.errors import NotFoundError
 from imgscope.images.model import Image, chain_ids
 from imgscope.job import Job
-from imgscope.sources.engine import EngineSource, engine_errors
+from imgscope.sources.connection import engine_errors
+from imgscope.sources.engine import EngineSource
 
 _BUILTIN_NETWORKS = ("bridge", "host", "none")
 

@@ -5,13 +5,9 @@ from __future__ import annotations
 import http.client
 import json
 import re
-import socket
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Generator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
-
-import requests
 
 from imgscope.actions.credentials import Credentials
 from imgscope.actions.engine import Engine
@@ -20,6 +16,7 @@ from imgscope.actions.registry import RegistryClient, is_insecure, is_loopback
 from imgscope.errors import AuthRequired, EngineError, ImgscopeError, NotFoundError
 from imgscope.images.reference import Reference
 from imgscope.job import Job
+from imgscope.sources.connection import lines, reason
 
 # Engines pass on what the registry or its token service said, with the status of an error of their own.
 _WANTS_LOGIN = re.compile(
@@ -36,52 +33,16 @@ def post(
 
     Errors come in-band, after an answer that began well: they raise `EngineError` like all others.
     """
-    api = engine.client
-    url = f"{api.base_url}/v{api.api_version}{quote(path)}?{urlencode(query)}"
-    request = api.prepare_request(requests.Request("POST", url, headers=dict(headers)))
-    with engine.errors():
-        pool = api.get_adapter(url).get_connection_with_tls_context(request, api.verify, cert=api.cert)
-        connection = pool._new_conn()
-        try:
-            connection.connect()
-            connection.sock.settimeout(None)
-
-            def cut() -> None:
-                try:
-                    connection.sock.shutdown(socket.SHUT_RDWR)
-                except OSError:  # no socket really, but the pipes to an ssh command
-                    with suppress(OSError):
-                        connection.sock.close()
-
-            with job.on_cancel(cut):
-                connection.putrequest("POST", request.path_url, skip_accept_encoding=True)
-                for name, value in {**request.headers, "Content-Length": "0"}.items():
-                    if name.lower() not in ("accept-encoding", "transfer-encoding"):
-                        connection.putheader(name, value)
-                connection.endheaders()
-                with http.client.HTTPConnection.getresponse(connection) as response:
-                    if response.status != http.client.OK:
-                        kind = NotFoundError if response.status == http.client.NOT_FOUND else EngineError
-                        raise kind(_refusal(response))
-                    for line in _lines(response):
-                        if line.strip():
-                            yield _event(line)
-                        job.check()
-                job.check()
-        except (ImgscopeError, OSError, http.client.HTTPException):
-            job.check()  # where the connection was cut, that is why
-            raise
-        finally:
-            connection.close()
-
-
-def _lines(response: http.client.HTTPResponse) -> Iterator[bytes]:
-    """The lines of an answer; `IncompleteRead` where it is cut, which `readline` takes for its end."""
-    rest = b""
-    while data := response.read1(1 << 16):
-        *lines, rest = (rest + data).split(b"\n")
-        yield from lines
-    yield rest
+    path = f"{quote(path)}?{urlencode(query)}"
+    with engine.errors(), engine.source.connection.request("POST", path, headers, job) as response:
+        if response.status != http.client.OK:
+            kind = NotFoundError if response.status == http.client.NOT_FOUND else EngineError
+            raise kind(reason(response))
+        for line in lines(response):
+            if line.strip():
+                yield _event(line)
+            job.check()
+        job.check()
 
 
 def _event(line: bytes) -> dict[str, Any]:
@@ -98,13 +59,6 @@ def _event(line: bytes) -> dict[str, Any]:
     if said:
         raise EngineError(_one_line(said))
     return event
-
-
-def _refusal(response: http.client.HTTPResponse) -> str:
-    try:
-        return _one_line(json.loads(response.read(1 << 16))["message"])
-    except (ValueError, KeyError, TypeError):
-        return f"{response.status} {response.reason}"
 
 
 def _one_line(text: object) -> str:

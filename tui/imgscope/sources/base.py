@@ -72,3 +72,18 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Let go of files, sockets and temporary folders."""
+
+
+class LayerStore(Protocol):
+    """What an engine asks before it streams an image: a quicker place to read layers, such as its data root.
+
+    What is not to be had there is left out, without an error; all raise `CancelledError`.
+    """
+
+    def indexes(self, image: Image, numbers: Iterable[int], job: Job) -> Iterator[tuple[int, LayerIndex]]:
+        """Index layers by their numbers (from 1), as many as can be had."""
+
+    def contents(
+        self, image: Image, number: int, index: LayerIndex, entries: Sequence[int], job: Job
+    ) -> Iterator[tuple[int, Iterable[bytes]]]:
+        """As `Source.contents`; it ends before the first entry that is not to be had."""

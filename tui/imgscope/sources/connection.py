@@ -1,0 +1,394 @@
+"""Where the container engine is, and asking it: HTTP on its socket, the SDK only where no plain socket is.
+
+The SDK costs more time to import than most questions take to answer. It is loaded for engines that are
+reached by TCP, TLS or ssh, and by the actions, through `Connection.client`.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+from imgscope.errors import EngineError, NotFoundError
+from imgscope.job import Job
+
+_DEFAULT_SOCKET = "/var/run/docker.sock"
+_PLAIN = re.compile(r"unix://(/[^?#%;]*)")
+_PATIENCE = 60  # seconds that a question may take, as with the SDK; streams may be silent for longer
+
+
+class Connection:
+    """One engine. Questions may be asked from several threads at once: each has a connection of its own.
+
+    `api_version` is the version of the API to speak; None asks the engine for its newest.
+    """
+
+    def __init__(
+        self, where: str, settings: Mapping[str, Any] | None = None, api_version: str | None = None
+    ) -> None:
+        self.where = where
+        self._settings = settings or {"base_url": where}
+        self._api_version = api_version
+        plain = _PLAIN.fullmatch(where)
+        self._socket = plain[1] if plain else None
+        self._idle: list[http.client.HTTPConnection] = []  # kept for the next question
+
+    @classmethod
+    def find(cls) -> Connection:
+        """The engine that the docker CLI would talk to, else a rootless or Podman one that is there.
+
+        DOCKER_HOST, then DOCKER_CONTEXT or the current context, then the well-known sockets.
+        Raises `EngineError` with what to do; asks the engine nothing yet.
+        """
+        settings = _settings()
+        return cls(str(settings["base_url"]), settings)
+
+    @cached_property
+    def version(self) -> dict[str, Any]:
+        """What the engine says of itself (`GET /version`). Raises `EngineError`."""
+        found = self._ask("/version", None)
+        if not isinstance(found, dict) or not isinstance(found.get("ApiVersion"), str):
+            raise EngineError(f"What answers at {self.where} is no container engine; look at DOCKER_HOST.")
+        return found
+
+    @property
+    def api_version(self) -> str:
+        return self._api_version or str(self.version["ApiVersion"])
+
+    @cached_property
+    def client(self) -> Any:  # the SDK is typed in parts only
+        """The SDK's low-level client. Raises `EngineError`."""
+        import docker
+
+        class Client(docker.APIClient):
+            """A client for which the engine's own certificate counts and not REQUESTS_CA_BUNDLE."""
+
+            def merge_environment_settings(
+                self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
+            ) -> Any:
+                return super().merge_environment_settings(url, proxies, stream, self.verify, cert)
+
+        # other than to a plain socket, the client's own connections are used, also for the version
+        version = self._api_version or (self.api_version if self._socket else "auto")
+        try:
+            with engine_errors(self.where):
+                return Client(version=version, use_ssh_client=self.where.startswith("ssh:"), **self._settings)
+        except (AttributeError, TypeError, LookupError) as error:
+            path = _config_folder() / "config.json"  # what the SDK reads there it takes to be as it should
+            raise EngineError(f"{path} cannot be read ({sentence(error)}); mend or move it.") from None
+
+    def get_json(self, path: str, job: Job | None = None) -> Any:
+        """The answer to a GET, parsed. `path` goes without the API's version.
+
+        Raises `EngineError`, `NotFoundError`, and `CancelledError` where `job` is cancelled meanwhile.
+        """
+        return self._ask(f"/v{self.api_version}{path}", job)
+
+    def _ask(self, path: str, job: Job | None) -> Any:
+        job = job or Job()
+        with engine_errors(self.where):
+            while True:
+                connection, kept = self._take()
+                try:
+                    with self._exchange(connection, "GET", path, {}, job, _PATIENCE) as response:
+                        self._refuse(response)
+                        answer = response.read()
+                except ConnectionError:
+                    if kept:  # the engine let go of it meanwhile
+                        continue
+                    raise
+                self._idle.append(connection)
+                try:
+                    return json.loads(answer)
+                except ValueError:
+                    raise EngineError(
+                        f"What answers at {self.where} is no container engine; look at DOCKER_HOST."
+                    ) from None
+
+    @contextmanager
+    def get(self, path: str, job: Job) -> Iterator[http.client.HTTPResponse]:
+        """The answer to a GET, to be read as it comes; `job.cancel` cuts it, however long it is silent.
+
+        Raises `EngineError`, `NotFoundError` and `CancelledError`.
+        """
+        with engine_errors(self.where), self.request("GET", path, {}, job) as response:
+            self._refuse(response)
+            yield response
+
+    @contextmanager
+    def request(
+        self, method: str, path: str, headers: Mapping[str, str], job: Job
+    ) -> Iterator[http.client.HTTPResponse]:
+        """The answer of any status to a request without a body, on a connection of its own.
+
+        `job.cancel` cuts it. Raises `CancelledError`, and what the connection raises (`engine_errors`).
+        """
+        path = f"/v{self.api_version}{path}"
+        with (
+            closing(self._open()) as connection,
+            self._exchange(connection, method, path, headers, job, None) as response,
+        ):
+            yield response
+
+    @contextmanager
+    def _exchange(
+        self,
+        connection: http.client.HTTPConnection,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        job: Job,
+        patience: float | None,
+    ) -> Iterator[http.client.HTTPResponse]:
+        """One request and its answer. Where that fails the connection is closed."""
+        try:
+            if connection.sock is None:
+                connection.connect()
+            connection.sock.settimeout(patience)
+            with job.on_cancel(_cutter(connection.sock)):
+                connection.putrequest(method, path, skip_accept_encoding=True)
+                if method == "POST":
+                    connection.putheader("Content-Length", "0")
+                for name, value in headers.items():
+                    connection.putheader(name, value)
+                connection.endheaders()
+                # urllib3's connections give another kind of answer
+                with http.client.HTTPConnection.getresponse(connection) as response:
+                    yield response
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, Exception):
+                job.check()  # where the connection was cut, that is why
+            raise
+
+    def _take(self) -> tuple[http.client.HTTPConnection, bool]:
+        """A connection, and whether it was used before."""
+        with suppress(IndexError):
+            return self._idle.pop(), True
+        return self._open(), False
+
+    def _open(self) -> http.client.HTTPConnection:
+        if self._socket is not None:
+            return _UnixConnection(self._socket)
+        import requests
+
+        api = self.client
+        request = api.prepare_request(requests.Request("GET", api.base_url))
+        adapter = api.get_adapter(api.base_url)
+        pool = adapter.get_connection_with_tls_context(request, api.verify, cert=api.cert)
+        return cast(http.client.HTTPConnection, pool._new_conn())
+
+    def _refuse(self, response: http.client.HTTPResponse) -> None:
+        if response.status != http.client.OK:
+            text = f"The engine at {self.where} refused: {reason(response)}."
+            if response.status == http.client.NOT_FOUND:
+                raise NotFoundError(text)
+            raise EngineError(text, response.status)
+
+    def close(self) -> None:
+        """Let go of all sockets."""
+        while self._idle:
+            self._idle.pop().close()
+        if "client" in self.__dict__:
+            self.client.close()
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost")
+        self._path = path
+
+    def connect(self) -> None:
+        sock = socket.socket(socket.AF_UNIX)
+        try:
+            sock.connect(self._path)
+        except BaseException:
+            sock.close()
+            raise
+        self.sock = sock
+
+
+def _cutter(connection: socket.socket) -> Callable[[], None]:
+    """What ends a read that waits on the connection in another thread."""
+
+    def cut() -> None:
+        try:
+            connection.shutdown(socket.SHUT_RDWR)
+        except OSError:  # no socket really, but the pipes to an ssh command; or it has ended
+            with suppress(OSError):
+                connection.close()
+
+    return cut
+
+
+def lines(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    """The lines of an answer; `IncompleteRead` where it is cut, which `readline` takes for its end."""
+    rest = b""
+    while data := response.read1(1 << 16):
+        *whole, rest = (rest + data).split(b"\n")
+        yield from whole
+    yield rest
+
+
+def reason(response: http.client.HTTPResponse) -> str:
+    """What an answer that is none says of why."""
+    try:
+        return sentence(json.loads(response.read(1 << 16))["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"{response.status} {response.reason}"
+
+
+def sentence(error: object) -> str:
+    """An error's text as the end of a sentence: on one line, without a closing stop."""
+    text = getattr(error, "msg", None) or error  # TLSParameterError adds an address to its text
+    return " ".join(str(text).split()).rstrip(".") or type(error).__name__
+
+
+# -- where the engine is --------------------------------------------------------------------------
+
+
+def _settings() -> dict[str, Any]:
+    """Where the engine is, as keyword arguments of the SDK's client."""
+    if host := os.environ.get("DOCKER_HOST"):
+        if _PLAIN.fullmatch(host):
+            return {"base_url": host}
+        from docker.errors import DockerException
+        from docker.utils import kwargs_from_env, parse_host
+
+        try:
+            parse_host(host)
+            return dict(kwargs_from_env())
+        except (DockerException, ValueError) as error:
+            raise EngineError(
+                f"DOCKER_HOST={host} cannot be used ({sentence(error)}); write it as unix:///PATH, "
+                "tcp://HOST:PORT or ssh://USER@HOST."
+            ) from None
+    # read here, for the SDK finds contexts only beside a config.json, else in the current folder
+    folder = _config_folder()
+    context = os.environ.get("DOCKER_CONTEXT") or _current_context(folder)
+    if context and context != "default":
+        return _context(folder / "contexts", context)
+    runtime = os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}")
+    sockets = (
+        _DEFAULT_SOCKET,
+        f"{runtime}/docker.sock",
+        str(Path.home() / ".docker/run/docker.sock"),  # Docker Desktop
+        f"{runtime}/podman/podman.sock",
+        "/run/podman/podman.sock",
+    )
+    there = [path for path in sockets if os.path.exists(path)]
+    usable = [path for path in there if os.access(path, os.W_OK)]
+    return {"base_url": f"unix://{[*usable, *there, _DEFAULT_SOCKET][0]}"}
+
+
+def _config_folder() -> Path:
+    return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+
+
+def _current_context(folder: Path) -> str:
+    try:
+        return str(json.loads((folder / "config.json").read_bytes()).get("currentContext") or "")
+    except (OSError, ValueError, AttributeError):
+        return ""  # a missing or broken file sets nothing, as for the docker command line
+
+
+def _context(folder: Path, name: str) -> dict[str, Any]:
+    """The engine of a docker context: `meta/ID/meta.json` and `tls/ID/docker`, ID the digest of its name."""
+    import hashlib
+
+    identifier = hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()
+    path = folder / "meta" / identifier / "meta.json"
+    try:
+        endpoint = json.loads(path.read_bytes())["Endpoints"]["docker"]
+        host, verified = str(endpoint["Host"]), not endpoint.get("SkipTLSVerify")
+        tls = folder / "tls" / identifier / "docker"
+        if _PLAIN.fullmatch(host) and not tls.is_dir():
+            return {"base_url": host}
+        return _remote(host, tls, verified)
+    except FileNotFoundError:
+        raise EngineError(f"There is no docker context {name!r}; docker context ls lists them.") from None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise EngineError(
+            f"Docker's context {name!r} cannot be read from {path}: {sentence(error)}."
+        ) from None
+
+
+def _remote(host: str, tls: Path, verified: bool) -> dict[str, Any]:
+    """The engine of a context that is not a plain socket. Raises `ValueError`, besides `OSError`."""
+    from docker.errors import DockerException
+    from docker.tls import TLSConfig
+    from docker.utils import parse_host
+
+    try:
+        parse_host(host)
+        ca, certificate, key = (str(tls / file) for file in ("ca.pem", "cert.pem", "key.pem"))
+        if not tls.is_dir():
+            return {"base_url": host}
+        pair = (certificate, key) if os.path.exists(certificate) else None
+        config = TLSConfig(client_cert=pair, ca_cert=ca if os.path.exists(ca) else None, verify=verified)
+    except DockerException as error:
+        raise ValueError(sentence(error)) from None
+    return {"base_url": host, "tls": config}
+
+
+# -- what goes wrong ------------------------------------------------------------------------------
+
+
+@contextmanager
+def engine_errors(where: str) -> Iterator[None]:
+    """The exceptions of a connection, of the SDK and of what is below it, as one sentence each."""
+    try:
+        yield
+    except Exception as error:
+        # known by where they come from, for they would have to be imported
+        theirs = type(error).__module__.partition(".")[0] in ("docker", "requests", "urllib3")
+        if not theirs and not isinstance(error, (OSError, http.client.HTTPException)):
+            raise
+        if (refusal := _refusal(where, error)) is not None:
+            status = getattr(error, "status_code", None)
+            raise (
+                NotFoundError(refusal) if status == http.client.NOT_FOUND else EngineError(refusal, status)
+            ) from None
+        raise EngineError(_unreachable(where, error)) from None
+
+
+def _refusal(where: str, error: BaseException) -> str | None:
+    """What the engine said, where the error is the SDK's `APIError`."""
+    if not hasattr(error, "explanation"):
+        return None
+    return f"The engine at {where} refused: {sentence(error.explanation or error)}."
+
+
+def _unreachable(where: str, error: BaseException) -> str:
+    causes = [error]
+    while cause := causes[-1].__cause__ or causes[-1].__context__:
+        causes.append(cause)
+
+    for cause in causes:
+        if said := _refusal(where, cause):  # it is asked for its version while the client is made
+            return said
+
+    def any_is(*kinds: type[BaseException]) -> bool:
+        return any(isinstance(cause, kinds) for cause in causes)
+
+    if any_is(PermissionError):
+        return f"You may not use the engine at {where}; join the docker group, or run with sudo."
+    if any_is(http.client.HTTPException, ConnectionResetError, BrokenPipeError):
+        return f"The engine at {where} closed the connection; look whether it still runs."
+    if where.startswith("ssh:") and any_is(NameError):  # the SDK's way to miss a package
+        return f"For the engine at {where} a package is missing; install it with pip install paramiko."
+    why = sentence(getattr(causes[-1], "strerror", None) or causes[-1])
+    if any(type(cause).__module__ == "ssl" for cause in causes):
+        return f"No TLS connection to {where} ({why}); look at DOCKER_CERT_PATH or the docker context."
+    return (
+        f"No container engine answers at {where} ({why}); "
+        "start Docker or Podman, set DOCKER_HOST, or look at the demo images with imgscope demo."
+    )
