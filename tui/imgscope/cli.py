@@ -13,12 +13,12 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from imgscope.commands import Run, build, prune, registry, remove, show
+from imgscope.commands import Run, build, cache, prune, registry, remove, show
 from imgscope.commands import run as running
 from imgscope.errors import CancelledError, ImgscopeError
 from imgscope.text import clean
 
-_MODULES = (show, running, build, registry, remove, prune)
+_MODULES = (show, running, build, registry, remove, prune, cache)
 _EPILOG = """\
 references:
   NAME, docker-daemon:NAME     an image of the engine (Docker or Podman)

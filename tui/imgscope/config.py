@@ -2,27 +2,37 @@
 
 ::
 
-    read-only = true      # no action changes anything
+    read-only = true           # no action changes anything
+    cache = false              # keep no index of layers on disk
+    cache-limit = 500_000_000  # bytes of it at most
 """
 
 from __future__ import annotations
 
 import os
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from imgscope.errors import UsageError
 
 READ_ONLY = "IMGSCOPE_READ_ONLY"
 PATH = "IMGSCOPE_CONFIG"
+CACHE = "IMGSCOPE_CACHE"
+NO_CACHE = "IMGSCOPE_NO_CACHE"
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """`read_only` takes every changing action away."""
+    """The keys of the file with `_` for `-`; what the defaults are is what the values must be.
+
+    `read_only` takes every changing action away. `cache` is whether the indexes of layers are kept on
+    disk, `cache_limit` how many bytes of them: some 5,000 layers of 5,000 files.
+    """
 
     read_only: bool = False
+    cache: bool = True
+    cache_limit: int = 500_000_000
 
 
 def config_path() -> Path:
@@ -32,6 +42,15 @@ def config_path() -> Path:
     from platformdirs import user_config_path
 
     return user_config_path("imgscope") / "config.toml"
+
+
+def cache_folder() -> Path:
+    """Where indexes are kept: IMGSCOPE_CACHE, else the person's cache folder (XDG_CACHE_HOME)."""
+    if path := os.environ.get(CACHE):
+        return Path(path).absolute()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("imgscope")
 
 
 def load(path: Path | None = None) -> Config:
@@ -46,16 +65,24 @@ def load(path: Path | None = None) -> Config:
         return Config()
     except (OSError, ValueError) as error:
         raise UsageError(f"The settings in {path} cannot be read: {error}.") from None
-    read_only = values.pop("read-only", False)
-    if values:
+    usual = {field.name.replace("_", "-"): field.default for field in fields(Config)}
+    if unknown := values.keys() - usual.keys():
         raise UsageError(
-            f"The settings in {path} have a key {min(values)!r} that there is not; there is read-only."
+            f"The settings in {path} have a key {min(unknown)!r} that there is not; "
+            f"there are {', '.join(usual)}."
         )
-    if not isinstance(read_only, bool):
-        raise UsageError(f"The settings in {path} have read-only = {read_only!r}; it is true or false.")
-    return Config(read_only)
+    for key, value in values.items():
+        if type(value) is not type(usual[key]):
+            wanted = "true or false" if isinstance(usual[key], bool) else "a whole number"
+            raise UsageError(f"The settings in {path} have {key} = {value!r}; it is {wanted}.")
+    return Config(**{key.replace("-", "_"): value for key, value in values.items()})
 
 
 def is_read_only(asked: bool = False) -> bool:
     """Whether nothing may be changed: by the option, the environment or the settings."""
     return asked or bool(os.environ.get(READ_ONLY)) or load().read_only
+
+
+def is_cache_off(asked: bool = False) -> bool:
+    """Whether nothing is kept on disk: by the option, the environment or the settings."""
+    return asked or bool(os.environ.get(NO_CACHE)) or not load().cache

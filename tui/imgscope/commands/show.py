@@ -7,7 +7,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from imgscope.commands import Add, add_platform, platform, print_json, print_lines
-from imgscope.config import READ_ONLY, is_read_only
+from imgscope.config import NO_CACHE, READ_ONLY, is_read_only
 from imgscope.text import clean
 
 
@@ -17,10 +17,12 @@ def register(add: Add) -> None:
     view.add_argument("reference", nargs="?", default="", metavar="REF")
     add_platform(view)
     _add_read_only(view)
+    _add_no_cache(view)
     analyze = add("analyze", "print the layers of an image and its wasted bytes", _analyze)
     analyze.add_argument("reference", metavar="REF")
     analyze.add_argument("--json", action="store_true", help="as JSON, all wasted paths, in bytes")
     add_platform(analyze)
+    _add_no_cache(analyze)
     tree = add("tree", "print the parent/child tree of the images", _tree)
     tree.add_argument(
         "reference",
@@ -30,14 +32,24 @@ def register(add: Add) -> None:
         help="default: the engine; with a name, its tree only",
     )
     tree.add_argument("--json", action="store_true", help="as JSON")
+    _add_no_cache(tree)
     demo = add("demo", "open the demo images: no engine and no network needed", _demo)
     demo.add_argument("name", nargs="?", default="", metavar="NAME", help="a demo image to open, as bigfile")
     _add_read_only(demo)
+    _add_no_cache(demo)
 
 
 def _add_read_only(command: ArgumentParser) -> None:
     command.add_argument(
         "--read-only", action="store_true", help=f"no key changes anything; {READ_ONLY}=1 does the same"
+    )
+
+
+def _add_no_cache(command: ArgumentParser) -> None:
+    command.add_argument(
+        "--no-cache",
+        action="store_true",
+        help=f"neither read nor keep the index of layers on disk; {NO_CACHE}=1 does the same",
     )
 
 
@@ -52,17 +64,19 @@ def _view(options: Namespace) -> int:
         return 2
     if is_read_only(options.read_only):
         os.environ[READ_ONLY] = "1"
+    if options.no_cache:
+        os.environ[NO_CACHE] = "1"
     from imgscope.ui.app import run
 
     return run(options.reference, wanted)
 
 
 def _demo(options: Namespace) -> int:
-    return _view(Namespace(reference=f"demo:{options.name}", platform=None, read_only=options.read_only))
+    return _view(Namespace(**vars(options) | {"reference": f"demo:{options.name}", "platform": None}))
 
 
 def _analyze(options: Namespace) -> int:
-    from imgscope.analysis import analyze
+    from imgscope.analysis import analyze, cache_for
     from imgscope.job import Job
     from imgscope.report import analysis_json, analysis_text
     from imgscope.sources import open_source, parse_target
@@ -78,7 +92,7 @@ def _analyze(options: Namespace) -> int:
             if others > 0:
                 note = f"this is {image.name}, one of {others + 1} images in it; name another after a colon."
                 print(f"imgscope: {clean(note)}", file=sys.stderr)
-        analysis = analyze(source, image)
+        analysis = analyze(source, image, cache=cache_for(source, off=options.no_cache))
     finally:
         source.close()
     if options.json:
@@ -89,7 +103,7 @@ def _analyze(options: Namespace) -> int:
 
 
 def _tree(options: Namespace) -> int:
-    from imgscope.analysis import analyze
+    from imgscope.analysis import analyze, cache_for
     from imgscope.images.ancestry import build
     from imgscope.job import Job
     from imgscope.report import forest_json, forest_text
@@ -101,7 +115,8 @@ def _tree(options: Namespace) -> int:
         named = source.find(target.name) if target.name is not None else None
         *_, images = source.images(Job())
         if source.cheap:  # archives tell no sizes before their layers are read
-            images = [analyze(source, image).sized_image for image in images]
+            cache = cache_for(source, off=options.no_cache)
+            images = [analyze(source, image, cache=cache).sized_image for image in images]
         forest = build(images)
         if named is not None:
             forest = forest.tree_of(named.id)

@@ -14,7 +14,7 @@ from weakref import WeakSet
 
 from textual.message import Message
 
-from imgscope.analysis import Analysis, analyze
+from imgscope.analysis import Analysis, analyze, cache_for
 from imgscope.errors import CancelledError, EngineError, ImgscopeError
 from imgscope.images.ancestry import build, unique_bytes
 from imgscope.images.model import Image, Platform
@@ -138,7 +138,7 @@ def _measure(source: Source, images: list[Image], post: Post, job: Job) -> None:
     shown = time.monotonic()
     for position, image in enumerate(images):
         with suppress(ImgscopeError):  # said when it is opened; until then its figures are not known
-            analysis = analyze(source, image, job)
+            analysis = analyze(source, image, job, cache=cache_for(source))
             images[position] = analysis.sized_image
             post(messages.Measured(image.id, analysis.waste.dead))
         if (now := time.monotonic()) - shown >= _REFRESH:
@@ -170,7 +170,7 @@ def open_image(source: Source, image: Image, post: Post, job: Job) -> None:
     with _told(post, job, opening=True):
         if not image.layers and not source.cheap:  # an engine may not have told the layers yet
             image = source.find(image.id)
-        analysis = analyze(source, image, job, layer_read)
+        analysis = analyze(source, image, job, layer_read, cache_for(source))
         post(messages.Cancelled(job) if job.cancelled else messages.Opened(job, analysis))
 
 
