@@ -16,7 +16,7 @@ number is always lower than its children's, so sums over subtrees need one backw
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -79,7 +79,7 @@ class Overlay:
         self.parents = array("i", (-1,))
         self.names: list[bytes] = [b""]
         self.heads = array("i", (-1,))  # newest version
-        self._children: dict[int, dict[bytes, int]] = {}
+        self._children: dict[int, dict[bytes, int]] = {ROOT: {}}
         # versions, in layer order
         self.node = array("i")
         self.layer = array("i")  # from 1
@@ -90,8 +90,9 @@ class Overlay:
         self.starts: list[int] = []  # first version of each layer
         # bookkeeping
         self._links: dict[int, int] = {}  # content → paths that refer to it, where more than one
-        self._deaths: list[tuple[int, int, int]] = []  # (content, layer, path's version at that time)
-        self._undecided: list[int] = []  # versions whose content must be compared with the one below
+        self._dead = array("i")  # contents that no path refers to any more, in the order that they died
+        self._killers = array("i")  # for each of these, the version that took its last path away
+        self._undecided = array("i")  # versions whose content must be compared with the one below
         self.whiteouts: list[tuple[int, int]] = []  # (layer, node)
 
     # -- building ---------------------------------------------------------------------------------
@@ -117,40 +118,58 @@ class Overlay:
         self._judge(number)
 
     def _add_entries(self, index: LayerIndex, number: int) -> None:
-        resolved: dict[int, int] = {}  # the layer's directories → nodes
-        children, heads, entries = self._children, self.heads, self.entry
-        kinds, parents, names, dirs = index.kinds, index.parents, index.names, index.dirs
+        known = {b"": ROOT}  # the layer's directories → nodes
+        children, heads, layers, entries = self._children, self.heads, self.layer, self.entry
         directory, hardlink, first_marker = int(Kind.DIRECTORY), int(Kind.HARDLINK), int(Kind.WHITEOUT)
-        for entry in range(len(kinds)):
-            kind = kinds[entry]
+        # Nearly all entries make a path that is new: what `_new` and `_push` come to for these, in short.
+        add_parent, add_name, add_head = self.parents.append, self.names.append, heads.append
+        add_node, add_layer, add_entry = self.node.append, layers.append, entries.append
+        add_below, add_content, add_state = self.below.append, self.content.append, self.state.append
+        count, version, last, added = len(self.names), len(entries), -1, int(State.ADDED)
+        parent, siblings = ROOT, children[ROOT]
+        for entry, (kind, where, name) in enumerate(
+            zip(index.kinds, index.parents, index.names, strict=True)
+        ):
             if kind >= first_marker:
                 continue
-            where = parents[entry]
-            name = names[entry]
             if not name:
                 self._push(ROOT, number, entry, -1)
+                version += 1
                 continue
-            parent = resolved.get(where, -1)
-            if parent < 0:
-                parent = resolved[where] = self._directory(dirs[where], number)
-            siblings = children.get(parent)
-            if siblings is None:
-                siblings = children[parent] = {}
-            node = siblings.get(name, -1)
-            if node < 0:
-                node = siblings[name] = self._new(parent, name)
-            else:
-                head = heads[node]
-                if head >= 0 and entries[head] != REMOVED and kind != directory and self._is_directory(node):
-                    self._remove(node, number)
-                    resolved.clear()  # a directory went: look them all up again
+            if where != last:
+                path = index.dirs[where]
+                parent = known.get(path, -1)
+                if parent < 0:
+                    parent = known[path] = self._directory(path, number, known)
+                    count, version = len(self.names), len(entries)
+                siblings, last = children.setdefault(parent, {}), where
+            node = siblings.setdefault(name, count)
+            if node == count and kind != hardlink:
+                add_parent(parent)
+                add_name(name)
+                add_head(version)
+                add_node(node)
+                add_layer(number)
+                add_entry(entry)
+                add_below(-1)
+                add_content(version if kind != directory else -1)
+                add_state(added)
+                count += 1
+                version += 1
+                continue
+            if node == count:
+                count = self._new(parent, name) + 1
+            elif kind != directory and self._is_directory(node):
+                self._remove(node, number)
+                known, last = {b"": ROOT}, -1  # a directory went: look them all up again
+                version = len(entries)
+            content = version
             if kind == directory:
                 content = -1
             elif kind == hardlink:
                 content = self._link(index, entry, number)
-            else:
-                content = len(entries)
             self._push(node, number, entry, content)
+            version += 1
 
     def _new(self, parent: int, name: bytes) -> int:
         self.parents.append(parent)
@@ -159,22 +178,27 @@ class Overlay:
         return len(self.names) - 1
 
     def _push(self, node: int, layer: int, entry: int, content: int) -> None:
-        below = self.heads[node]
-        if content >= 0 and content != len(self.node):
+        below, version = self.heads[node], len(self.node)
+        if content >= 0 and content != version:
             self._links[content] = self._links.get(content, 1) + 1
-        self.heads[node] = len(self.node)
+        self.heads[node] = version
         self.node.append(node)
         self.layer.append(layer)
         self.entry.append(entry)
         self.below.append(below)
         self.content.append(content)
-        self.state.append(State.NONE)
-        if below >= 0 and (old := self.content[below]) >= 0:
-            left = self._links.pop(old, 1) - 1
-            if left:
-                self._links[old] = left
-            else:
-                self._deaths.append((old, layer, node))
+        self.state.append(State.NONE if below >= 0 else State.ADDED)
+        if below >= 0:
+            if self.layer[below] == layer:
+                self.state[below] = State.NONE
+            old = self.content[below]
+            if old >= 0:
+                left = self._links.pop(old, 1) - 1
+                if left:
+                    self._links[old] = left
+                else:
+                    self._dead.append(old)
+                    self._killers.append(version)
 
     def _remove(self, node: int, layer: int) -> None:
         """Take a path and all below it out of the tree."""
@@ -188,12 +212,13 @@ class Overlay:
                 stack.extend(self._children.get(node, {}).values())
             self._push(node, layer, REMOVED, -1)
 
-    def _directory(self, path: bytes, layer: int) -> int:
+    def _directory(self, path: bytes, layer: int, known: Mapping[bytes, int]) -> int:
         """The node of a directory, made or implied where it is none yet."""
-        node = ROOT
-        if not path:
-            return node
-        for name in path.split(b"/"):
+        head, _, name = path.rpartition(b"/")
+        node, names = known.get(head, -1), [name]
+        if node < 0:
+            node, names = ROOT, path.split(b"/")
+        for name in names:
             siblings = self._children.setdefault(node, {})
             child = siblings.get(name, -1)
             if child < 0:
@@ -229,12 +254,8 @@ class Overlay:
         heads, layers, entries, belows, states = self.heads, self.layer, self.entry, self.below, self.state
         nodes = self.node
         for version in range(self.starts[-1], len(nodes)):
-            if heads[nodes[version]] != version:
-                continue
             base = belows[version]
-            if base < 0:
-                if entries[version] != REMOVED:
-                    states[version] = State.ADDED
+            if base < 0 or heads[nodes[version]] != version:
                 continue
             while base >= 0 and layers[base] == number:
                 base = belows[base]
@@ -248,19 +269,22 @@ class Overlay:
                 states[version] = self._compare(version, base)
 
     def _compare(self, version: int, base: int) -> State:
+        content, other = self.content[version], self.content[base]
+        if content >= 0 and other >= 0 and content != other:
+            mine, theirs = (self.layers[self.layer[item] - 1] for item in (content, other))
+            entry, was = self.entry[content], self.entry[other]
+            if mine.kinds[entry] == theirs.kinds[was] == Kind.FILE:
+                if mine.sizes[entry] != theirs.sizes[was]:
+                    return State.CONTENT
+                if mine.sizes[entry]:
+                    # checksums tell that two contents differ, never that they are the same
+                    sums, others = mine.checksums, theirs.checksums
+                    if not (sums and others) or sums[entry] == others[was]:
+                        self._undecided.append(version)
+                    return State.CONTENT
         if self._shape(version) != self._shape(base):
             return State.CONTENT
-        content, other = self.content[version], self.content[base]
-        if content != other and content >= 0 and self._size(content):
-            if not self._differ(content, other):
-                self._undecided.append(version)
-            return State.CONTENT
         return self._same(version, base)
-
-    def _differ(self, content: int, other: int) -> bool:
-        """Whether the checksums alone tell that two contents are not the same."""
-        mine, theirs = (self.layers[self.layer[item] - 1].checksums for item in (content, other))
-        return bool(mine and theirs) and mine[self.entry[content]] != theirs[self.entry[other]]
 
     def _same(self, version: int, base: int) -> State:
         """The state of a path whose content stayed the same."""
@@ -296,11 +320,13 @@ class Overlay:
 
         These are the files that stand in two layers under one path with the same size.
         """
-        wanted: dict[int, set[int]] = {}
-        for version in self._undecided:
-            for content in (self.content[version], self.content[self._base(version)]):
-                wanted.setdefault(self.layer[content], set()).add(self.entry[content])
-        return {layer: sorted(entries) for layer, entries in sorted(wanted.items())}
+        contents = {
+            self.content[item] for version in self._undecided for item in (version, self._base(version))
+        }
+        wanted: dict[int, list[int]] = {}
+        for content in sorted(contents):
+            wanted.setdefault(self.layer[content], []).append(self.entry[content])
+        return wanted
 
     def settle(self) -> None:
         """Decide, by the digests in the layers' indexes, which same-sized files are the same.
@@ -312,7 +338,7 @@ class Overlay:
             mine, other = (self._digest(self.content[item]) for item in (version, base))
             if mine is not None and mine == other:
                 self.state[version] = self._same(version, base)
-        self._undecided.clear()
+        self._undecided = array("i")
 
     def _digest(self, content: int) -> bytes | None:
         return self.layers[self.layer[content] - 1].digests.get(self.entry[content])
@@ -461,12 +487,11 @@ class Overlay:
 
     def dead(self) -> Iterator[Dead]:
         """Every stored copy that the final file system does not refer to, empty files left out."""
-        for content, layer, node in self._deaths:
-            size = self._size(content)
-            if size:
-                yield Dead(
-                    self.node[content], size, self.layer[content], layer, self._cause(content, layer, node)
-                )
+        for content, killer in zip(self._dead, self._killers, strict=True):
+            if size := self._size(content):
+                layer, node = self.layer[killer], self.node[killer]
+                cause = self._cause(content, layer, node)
+                yield Dead(self.node[content], size, self.layer[content], layer, cause)
 
     def _cause(self, content: int, layer: int, node: int) -> Cause:
         version = self._newest(node, layer)
