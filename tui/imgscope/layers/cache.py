@@ -101,8 +101,11 @@ _encode = msgspec.msgpack.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a cache holds: number of layers, bytes on disk, and when the least and the most recent of
-    them were used (seconds since 1970, None where there are none)."""
+    """What a cache holds: number of layers, bytes on disk in all.
+
+    And when the least and the most recently used of them were used: seconds since 1970, None where
+    there are none.
+    """
 
     layers: int
     size: int
@@ -132,36 +135,44 @@ class IndexCache:
 
         Whoever may write to it could tell lies about layers, and file names are nobody else's business.
         """
-        try:
-            for path in (self.folder, self._store):
+        if not self.folder.is_absolute():
+            return "there is no home folder to have it in"
+        for path in (self.folder, self._store):
+            try:
                 found = path.stat()
-                if found.st_uid != os.geteuid():
-                    return f"{path} belongs to another user"
-                if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-                    return f"others may write to {path}"
-        except FileNotFoundError:
-            # root with a person's HOME must not leave a folder there that the person cannot use
-            above = next(path for path in self.folder.parents if path.exists())
-            if os.geteuid() == 0 and above.stat().st_uid != 0:
-                return f"{above} belongs to another user"
-        except OSError as error:
-            return f"{self.folder}: {error.strerror or error}"
+            except FileNotFoundError:
+                return self._foreign_home()
+            except OSError as error:
+                return f"{path}: {error.strerror or error}"
+            if found.st_uid != os.geteuid():
+                return f"{path} belongs to another user"
+            if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                return f"others may write to {path}"
         return None
+
+    def _foreign_home(self) -> str | None:
+        """Root with a person's HOME must not leave a folder there that the person cannot use."""
+        above = next(path for path in self.folder.parents if os.path.exists(path))
+        foreign = os.geteuid() == 0 and above.stat().st_uid != 0
+        return f"{above} belongs to another user" if foreign else None
 
     def get(self, diff_id: str) -> LayerIndex | None:
         """The index of a layer, None where it is not there or cannot be trusted."""
-        found = self._alive.get(diff_id)
-        if found is None and (name := _DIFF_ID.fullmatch(diff_id)) is not None:
-            body = self._read(name[1])
-            if body is not None:
-                try:
-                    found = _index(_layers.decode(body))
-                    if found.diff_id not in (None, diff_id):
-                        raise ValueError("the index of another layer")
-                except (ValueError, OverflowError, msgspec.MsgspecError):
-                    self._drop(name[1])
-                    return None
-                self._alive[diff_id] = found
+        name = _DIFF_ID.fullmatch(diff_id)
+        if name is None:
+            return None
+        if (found := self._alive.get(diff_id)) is not None:
+            self._touch(name[1])
+            return found
+        if (body := self._read(name[1])) is None:
+            return None
+        try:
+            found = _index(_layers.decode(body))
+            _check(found.diff_id in (None, diff_id), "diff ID")
+        except (ValueError, OverflowError, msgspec.MsgspecError):
+            self._drop(name[1])
+            return None
+        self._alive[diff_id] = found
         return found
 
     def put(self, diff_id: str, index: LayerIndex) -> None:
@@ -225,13 +236,11 @@ class IndexCache:
         """What `_write` was given under a name; marks it as used."""
         if self.refused:
             return None
-        path = self._store / name
         try:
-            data = path.read_bytes()
-            with suppress(OSError):  # a file system that is read-only by now
-                os.utime(path)
+            data = (self._store / name).read_bytes()
         except (OSError, MemoryError):
             return None
+        self._touch(name)
         start = len(_HEAD) + _SUM
         if data[:start] == _HEAD + _checksum(name, memoryview(data)[start:]):
             with suppress(zstd.ZstdError, MemoryError):
@@ -271,11 +280,16 @@ class IndexCache:
     def _make_room(self) -> None:
         entries = sorted(self._entries())
         self._used = sum(size for _, size, _ in entries)
+        wanted = self.limit * 9 // 10 if self._used > self.limit else self.limit  # not again at once
         for _, size, name in entries:
-            if self._used <= self.limit:
+            if self._used <= wanted:
                 break
             self._drop(name)
             self._used -= size
+
+    def _touch(self, name: str) -> None:
+        with suppress(OSError):  # it went meanwhile, or nothing may be changed there
+            os.utime(self._store / name)
 
     def _drop(self, name: str) -> bool:
         try:
