@@ -19,7 +19,7 @@ def wasted(waste: Waste) -> dict[str, tuple[int, str, tuple[int, ...], int]]:
 def test_nothing_is_dead_in_one_layer() -> None:
     waste = measure(merged([file("a", 10), folder("d"), symlink("s", "a")]))
     assert (waste.live, waste.dead, waste.efficiency) == (10, 0, 1.0)
-    assert waste.paths == ()
+    assert not waste.paths
 
 
 @pytest.mark.parametrize("layers", [[], [[]], [[], [folder("d"), file("a")]]])
@@ -119,7 +119,7 @@ def test_a_hardlink_of_another_layer_keeps_a_file_alive() -> None:
 
 
 def test_empty_files_waste_nothing_and_are_not_listed() -> None:
-    assert measure(merged([file("a")], [whiteout("a")])).paths == ()
+    assert not measure(merged([file("a")], [whiteout("a")])).paths
 
 
 def test_paths_with_as_many_dead_bytes_are_sorted_by_name() -> None:

@@ -16,9 +16,10 @@ number is always lower than its children's, so sums over subtrees need one backw
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from imgscope.layers.index import Entry, Kind, LayerIndex, Problem
 
@@ -49,8 +50,7 @@ class Cause(IntEnum):
         return self.name.lower()
 
 
-@dataclass(frozen=True, slots=True)
-class Dead:
+class Dead(NamedTuple):
     """One stored copy that no path of the final file system refers to. `size` in bytes."""
 
     node: int
@@ -90,7 +90,7 @@ class Overlay:
         self.starts: list[int] = []  # first version of each layer
         # bookkeeping
         self._links: dict[int, int] = {}  # content → paths that refer to it, where more than one
-        self._dead = array("i")  # contents that no path refers to any more, in the order that they died
+        self.died = array("i")  # versions whose stored file no path refers to any more, as they died
         self._killers = array("i")  # for each of these, the version that took its last path away
         self._undecided = array("i")  # versions whose content must be compared with the one below
         self.whiteouts: list[tuple[int, int]] = []  # (layer, node)
@@ -197,7 +197,7 @@ class Overlay:
                 if left:
                     self._links[old] = left
                 else:
-                    self._dead.append(old)
+                    self.died.append(old)
                     self._killers.append(version)
 
     def _remove(self, node: int, layer: int) -> None:
@@ -288,7 +288,19 @@ class Overlay:
 
     def _same(self, version: int, base: int) -> State:
         """The state of a path whose content stayed the same."""
-        return State.UNCHANGED if self._metadata(version) == self._metadata(base) else State.METADATA
+        made, other = self.inode(version), self.inode(base)
+        entry, was = self.entry[made], self.entry[other]
+        if entry < 0 or was < 0:
+            return State.UNCHANGED if entry == was else State.METADATA
+        mine, theirs = self.layers[self.layer[made] - 1], self.layers[self.layer[other] - 1]
+        same = (
+            mine.modes[entry] == theirs.modes[was]
+            and mine.mtimes[entry] == theirs.mtimes[was]
+            and mine.uids[entry] == theirs.uids[was]
+            and mine.gids[entry] == theirs.gids[was]
+            and mine.xattrs.get(entry) == theirs.xattrs.get(was)
+        )
+        return State.UNCHANGED if same else State.METADATA
 
     def _shape(self, version: int) -> tuple[Kind, int, bytes | None, tuple[int, int] | None]:
         """All that is compared without reading: kind, size, link target and device numbers."""
@@ -396,6 +408,16 @@ class Overlay:
             node = self.parents[node]
         return b"/".join(reversed(parts))
 
+    def paths(self, nodes: Iterable[int]) -> Iterator[bytes]:
+        """The paths of many nodes, none of them the root; each directory's is put together once."""
+        folders = {ROOT: b""}
+        for node in nodes:
+            parent = self.parents[node]
+            folder = folders.get(parent)
+            if folder is None:
+                folder = folders[parent] = self.path(parent) + b"/"
+            yield folder + self.names[node]
+
     def children(self, node: int) -> Sequence[int]:
         """All nodes that ever stood in a directory, in the order they came."""
         return tuple(self._children.get(node, {}).values())
@@ -487,11 +509,19 @@ class Overlay:
 
     def dead(self) -> Iterator[Dead]:
         """Every stored copy that the final file system does not refer to, empty files left out."""
-        for content, killer in zip(self._dead, self._killers, strict=True):
-            if size := self._size(content):
-                layer, node = self.layer[killer], self.node[killer]
-                cause = self._cause(content, layer, node)
-                yield Dead(self.node[content], size, self.layer[content], layer, cause)
+        return (copy for copy in map(self.death, range(len(self.died))) if copy.size)
+
+    def death(self, number: int) -> Dead:
+        """What became of the copy `died[number]`; once all is settled."""
+        content, killer = self.died[number], self._killers[number]
+        layer, node = self.layer[killer], self.node[killer]
+        return Dead(
+            self.node[content],
+            self._size(content),
+            self.layer[content],
+            layer,
+            self._cause(content, layer, node),
+        )
 
     def _cause(self, content: int, layer: int, node: int) -> Cause:
         version = self._newest(node, layer)
