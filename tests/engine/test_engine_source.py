@@ -25,6 +25,7 @@ from imgscope.images.model import Image, Platform
 from imgscope.job import Job
 from imgscope.layers.index import Kind, LayerIndex
 from imgscope.report import analysis_json
+from imgscope.sources import datadir
 from imgscope.sources.archive import ArchiveSource
 from imgscope.sources.engine import EngineSource
 from tests.support import bases, program
@@ -40,6 +41,12 @@ MEGABYTE = 1_000_000
 def open_engine(host: str) -> Iterator[EngineSource]:
     with contextlib.closing(EngineSource.connect(host)) as source:
         yield source
+
+
+@pytest.fixture(autouse=True)
+def only_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the engine's data root cannot be read; test_datadir.py is about where it can."""
+    monkeypatch.setattr(datadir, "layer_stores", lambda *_, **__: [])
 
 
 @pytest.fixture
@@ -410,15 +417,21 @@ def large(engine: Engine) -> str:
     return name
 
 
-MEASURE = """
+MEASURE = '''
 import json, resource, subprocess, sys
 # no file may grow: whoever writes one gets an error
 limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-command = [sys.executable, "-m", "imgscope", *sys.argv[1:]]
+program = """
+from imgscope.cli import main
+from imgscope.sources import datadir
+datadir.layer_stores = lambda *_, **__: []
+raise SystemExit(main())
+"""
+command = [sys.executable, "-c", program, *sys.argv[1:]]
 done = subprocess.run(command, stdout=subprocess.PIPE, preexec_fn=limit)
 peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
 print(json.dumps({"status": done.returncode, "size": json.loads(done.stdout)["size"], "peak": peak}))
-"""
+'''
 
 
 def test_a_large_image_costs_no_disk_and_little_memory(engine: Engine, large: str, tmp_path: Path) -> None:
@@ -453,6 +466,19 @@ def test_nothing_is_left_on_the_engine(engine: Engine, app: str) -> None:
     program.answer("analyze", app, environment=engine.environment)
     program.answer("tree", environment=engine.environment)
     assert all_there() == before
+
+
+def test_the_engine_is_read_without_the_sdk(engine: Engine, app: str) -> None:
+    """Importing it takes longer than the engine takes to answer."""
+    code = (
+        "import sys; from imgscope.cli import main; status = main(sys.argv[1:]);"
+        "print({'docker', 'requests', 'urllib3'} & set(sys.modules), file=sys.stderr); sys.exit(status)"
+    )
+    for words in (("tree",), ("analyze", app, "--no-cache")):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words], env=engine.environment, capture_output=True, text=True
+        )
+        assert (done.returncode, done.stderr) == (0, "set()\n")
 
 
 def traces() -> tuple[set[threading.Thread], int]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import imgscope
+from imgscope.commands import HOMES
 
 PACKAGE = Path(imgscope.__file__).parent
 MODULES = sorted(str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py"))
@@ -89,8 +92,27 @@ def test_modules_are_short(module: str) -> None:
     assert lines <= MAX_LINES
 
 
+def test_every_command_is_where_it_is_looked_for() -> None:
+    found = []
+    for module in sorted(set(HOMES.values())):
+        names = argparse.ArgumentParser().add_subparsers()
+        import_module(f"imgscope.commands.{module}").register(
+            lambda name, summary, run, names=names: names.add_parser(name)
+        )
+        found += [(name, module) for name in names.choices]
+    assert dict(found) == HOMES
+    assert len(found) == len(HOMES)
+
+
+def loaded(code: str) -> set[str]:
+    """The top-level names of the modules that are loaded once the code has run."""
+    code += "; import sys; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
 def test_command_line_starts_light() -> None:
     """A command that only prints pays neither for the screen nor for the engine's client."""
-    code = "import sys, imgscope.cli; print(*sorted({'textual', 'docker', 'rich'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == []
+    assert not loaded("import imgscope.cli") & {"textual", "docker", "rich"}
+    asked = "from imgscope.cli import main; main(['analyze', 'demo:bigfile'])"
+    assert not loaded(asked) & {"textual", "docker", "rich"}

@@ -11,14 +11,13 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import NoReturn
 
-from imgscope.commands import Run, build, cache, prune, registry, remove, show
-from imgscope.commands import run as running
+from imgscope.commands import HOMES, Run
 from imgscope.errors import CancelledError, ImgscopeError
 from imgscope.text import clean
 
-_MODULES = (show, running, build, registry, remove, prune, cache)
 _EPILOG = """\
 references:
   NAME, docker-daemon:NAME     an image of the engine (Docker or Podman)
@@ -35,8 +34,8 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"imgscope: {clean(message)}; see {self.prog} --help.\n")
 
 
-def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
-    """The parser, and the names of all commands."""
+def _parser(word: str) -> argparse.ArgumentParser:
+    """The parser for a call that begins with the word: with its command's module, or with all of them."""
     parser = _Parser(
         prog="imgscope",
         usage="imgscope [REF] [--platform OS/ARCH]\n       imgscope COMMAND …",
@@ -60,9 +59,9 @@ def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
         command.set_defaults(run=run)
         return command
 
-    for module in _MODULES:
-        module.register(add)
-    return parser, list(commands.choices)
+    for module in {HOMES[word]: None} if word in HOMES else dict.fromkeys(HOMES.values()):
+        import_module(f"imgscope.commands.{module}").register(add)
+    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,11 +73,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # bars and branches on an ASCII terminal
     words = list(sys.argv[1:] if argv is None else argv)
-    parser, commands = _parser()
-    if not words or words[0] not in (*commands, "-h", "--help", "--version"):
+    if not words or words[0] not in (*HOMES, "-h", "--help", "--version"):
         words.insert(0, "view")
     try:
-        options = parser.parse_args(words)
+        options = _parser(words[0]).parse_args(words)
         if options.version:
             import imgscope
 

@@ -1,6 +1,6 @@
 """The commands: each module adds its words to the parser and runs them, thin over the core.
 
-They are imported at every start, so what costs time (engines, screens) they import where they run.
+Only the one that is called is imported, and what costs time (engines, screens) it imports where it runs.
 """
 
 from __future__ import annotations
@@ -14,6 +14,17 @@ if TYPE_CHECKING:
     from imgscope.images.model import Platform
 
 Run = Callable[[Namespace], int]  # gives the exit status
+
+# command → the module that has it
+HOMES = {
+    **dict.fromkeys(("view", "analyze", "tree", "demo"), "show"),
+    **dict.fromkeys(("run", "shell"), "run"),
+    "build": "build",
+    **dict.fromkeys(("tag", "push", "pull", "login"), "registry"),
+    "rmi": "remove",
+    **dict.fromkeys(("prune", "clean"), "prune"),
+    "cache": "cache",
+}
 
 
 class Add(Protocol):
