@@ -443,7 +443,7 @@ def test_a_large_image_costs_no_disk_and_little_memory(engine: Engine, large: st
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
     }
     done = subprocess.run(
-        [sys.executable, "-c", MEASURE, "analyze", large, "--json"],
+        [sys.executable, "-c", MEASURE, "analyze", large, "--json", "--no-cache"],
         env=environment,
         cwd=tmp_path,
         capture_output=True,

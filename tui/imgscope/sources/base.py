@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from imgscope.images.model import Image, Platform
@@ -80,7 +80,13 @@ class LayerStore(Protocol):
     What is not to be had there is left out, without an error; all raise `CancelledError`.
     """
 
-    def indexes(self, image: Image, numbers: Iterable[int], job: Job) -> Iterator[tuple[int, LayerIndex]]:
+    def detail(self, image: Image) -> Image | None:
+        """The image as the store's own documents tell it: exact history, digests of layers where there are.
+
+        A layer's `blob` is the store's name of it. None where the image is not there with these layers.
+        """
+
+    def indexes(self, image: Image, numbers: Iterable[int], job: Job) -> Generator[tuple[int, LayerIndex]]:
         """Index layers by their numbers (from 1), as many as can be had."""
 
     def contents(

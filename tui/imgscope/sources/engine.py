@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
@@ -47,12 +46,15 @@ class EngineSource:
         self.connection = connection
         self.where = connection.where
         self.origin = f"docker-daemon:{self.where}"
-        self._root: LayerStore | None = None
-        # what a saved archive told beyond the API, by `_key`: layers with digests, the exact history
+        self._info: dict[str, Any] | None = None
+        self._stores: Sequence[LayerStore] | None = None
+        # what documents told beyond the API, by `_key`: layers with digests, the exact history; the layers'
+        # blobs only where a saved archive told them
         self._details: dict[tuple[str, ...], tuple[tuple[Layer, ...], tuple[History, ...]]] = {}
         version = connection.version
         names = [str(part.get("Name", "")) for part in version.get("Components") or []]
-        product = "podman" if any("podman" in name.lower() for name in names) else "docker"
+        self._podman = any("podman" in name.lower() for name in names)
+        product = "podman" if self._podman else "docker"
         self.label = f"{product} {version.get('Version', '')} · {self.where}"
 
     @classmethod
@@ -77,14 +79,23 @@ class EngineSource:
         """`Connection.get_json`."""
         return self.connection.get_json(path, job)
 
-    @cached_property
-    def _info(self) -> dict[str, Any]:
-        found = self.get_json("/info")
-        return found if isinstance(found, dict) else {}
-
-    def info(self) -> dict[str, Any]:
+    def info(self, job: Job | None = None) -> dict[str, Any]:
         """What the engine says of its machine and its storage (`GET /info`), asked once."""
+        if self._info is None:
+            found = self.get_json("/info", job)
+            self._info = found if isinstance(found, dict) else {}
         return self._info
+
+    def _layer_stores(self, job: Job) -> Sequence[LayerStore]:
+        """Where layers are looked for before the engine streams them."""
+        if self._stores is None:
+            from imgscope.sources.datadir import layer_stores
+
+            try:
+                self._stores = layer_stores(self.connection, self.info(job), podman=self._podman)
+            except ImgscopeError:  # an engine that does not say; if it is gone the stream will tell
+                return ()
+        return self._stores
 
     def images(self, job: Job) -> Iterator[Sequence[Image]]:
         listed = self.get_json("/images/json?all=1", job)
@@ -139,10 +150,14 @@ class EngineSource:
         self, image: Image, job: Job, only: Collection[int] | None = None
     ) -> Iterator[tuple[int, LayerIndex]]:
         left = {layer.index for layer in image.layers if only is None or layer.index in only}
-        if self._root is not None:
-            for number, index in self._root.indexes(image, sorted(left), job):
-                left.remove(number)
-                yield number, index
+        for store in self._layer_stores(job):
+            if left and (found := store.detail(image)) is not None:
+                if self._key(image) not in self._details:
+                    self._keep_detail(image, found)
+                with closing(store.indexes(image, sorted(left), job)) as indexes:
+                    for number, index in indexes:
+                        left.remove(number)
+                        yield number, index
         if left:
             yield from (pair for pair in self._index(image, job) if pair[0] in left)
 
@@ -156,25 +171,22 @@ class EngineSource:
             for _, index in blobs.run(stream, job, layers=True):
                 for number in numbers.pop(index.diff_id or "", ()):
                     yield number, index
-        self._keep_detail(image, blobs)
+        with suppress(ImgscopeError):  # of a cut stream the layers that are missing say so
+            for saved in read_archive(blobs.names, blobs.read, "what the engine saved").images:
+                if saved.diff_ids == image.diff_ids:
+                    self._keep_detail(image, saved, blobs.members.resolve)
+                    break
         for left in numbers.values():
             for number in left:
                 yield number, self._left_over(image, number, blobs)
 
-    def _keep_detail(self, image: Image, blobs: StreamedBlobs) -> None:
-        """What the saved documents tell beyond the API."""
-        try:
-            found = read_archive(blobs.names, blobs.read, "what the engine saved").images
-        except ImgscopeError:
-            return  # a cut stream: the layers that are missing say so
-        for saved in found:
-            if saved.diff_ids == image.diff_ids:
-                layers = tuple(
-                    replace(theirs, size=mine.size, blob=blobs.members.resolve(theirs.blob))
-                    for theirs, mine in zip(saved.layers, image.layers, strict=True)
-                )
-                self._details[self._key(image)] = layers, saved.history
-                return
+    def _keep_detail(self, image: Image, found: Image, blob: Callable[[str], str] = lambda name: "") -> None:
+        """Keep what the documents of an image tell; `blob` makes a layer's name one of the saved archive."""
+        layers = tuple(
+            replace(theirs, size=mine.size, blob=blob(theirs.blob))
+            for theirs, mine in zip(found.layers, image.layers, strict=True)
+        )
+        self._details[self._key(image)] = layers, found.history
 
     def _left_over(self, image: Image, number: int, blobs: StreamedBlobs) -> LayerIndex:
         """A layer that did not come under its diff ID: it came with other content, or not at all."""
@@ -190,15 +202,15 @@ class EngineSource:
     def contents(
         self, image: Image, layer: int, index: LayerIndex, entries: Sequence[int], job: Job
     ) -> Iterator[tuple[int, Iterable[bytes]]]:
-        if self._root is not None:
-            left = list(entries)
-            for entry, chunks in self._root.contents(image, layer, index, entries, job):
-                left.remove(entry)
-                yield entry, chunks
-            if not left:
-                return
-            entries = left
-        if self._key(image) not in self._details:
+        for store in self._layer_stores(job):
+            done = 0
+            for pair in store.contents(image, layer, index, entries, job):
+                yield pair
+                done += 1
+            entries = entries[done:]
+        if not entries:
+            return
+        if not self.detail(image).layers[layer - 1].blob:
             for _ in self._index(image, job):  # where the layer lies in the stream is known once it was read
                 pass
         blob = self.detail(image).layers[layer - 1].blob

@@ -1,0 +1,53 @@
+"""An engine's own folder, where it can be read: layers without `docker save`.
+
+Which layout lies there is told by what the engine says of itself (GET /info). Nothing in the folder is
+taken on trust alone: an image must be there under its id and with the layers that the engine names, and
+each layer's metadata must fit its diff ID and its size. Whatever is in doubt, missing or not to be read is
+left out without a word; the caller asks the engine for it instead.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from imgscope.sources.base import LayerStore
+from imgscope.sources.connection import Connection
+from imgscope.sources.datadir.base import DataRoot
+
+_NAME = re.compile("[a-z][a-z0-9-]*")
+
+
+def layer_stores(connection: Connection, info: Mapping[str, Any], *, podman: bool) -> list[LayerStore]:
+    """Where layers of an engine may be had without its streams. `info` is its answer to GET /info."""
+    root = open_root(info, podman=podman) if connection.where.startswith("unix://") else None
+    return [] if root is None else [root]
+
+
+def open_root(info: Mapping[str, Any], *, podman: bool) -> DataRoot | None:
+    """The data root of an engine on this machine, by its answer to GET /info; None where nothing is known."""
+    root, driver = info.get("DockerRootDir"), info.get("Driver")
+    if not (isinstance(root, str) and root.startswith("/")):
+        return None
+    if not (isinstance(driver, str) and _NAME.fullmatch(driver)):
+        return None
+    if podman:
+        from imgscope.sources.datadir.podman import PodmanRoot
+
+        return PodmanRoot(root, driver)
+    status = driver_status(info)
+    if status.get("driver-type") == "io.containerd.snapshotter.v1":
+        from imgscope.sources.datadir.containerd import ContainerdRoot
+
+        return ContainerdRoot(root)
+    from imgscope.sources.datadir.classic import ClassicRoot
+
+    return ClassicRoot(root, driver, native=status.get("Native Overlay Diff") == "true")
+
+
+def driver_status(info: Mapping[str, Any]) -> dict[str, str]:
+    """What an engine says of its storage driver: pairs of words."""
+    pairs = info.get("DriverStatus")
+    pairs = pairs if isinstance(pairs, list) else []
+    return {str(pair[0]): str(pair[1]) for pair in pairs if isinstance(pair, list) and len(pair) == 2}
