@@ -14,6 +14,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, compress
 
 from imgscope.layers.index import Kind, LayerIndex
 from imgscope.layers.overlay import ROOT, Overlay
@@ -30,43 +31,85 @@ class DiveFigures:
 
 def figures(overlay: Overlay) -> DiveFigures:
     """Over every leaf path of each layer's own tree: the sum of its sizes (Cum) and the smallest (Min)."""
-    count = len(overlay)
-    sums, least, seen = (
-        array("q", bytes(8 * count)),
-        array("q", bytes(8 * count)),
-        array("I", bytes(4 * count)),
-    )
-    merged = _Merged(overlay)
-    whiteouts: dict[int, list[int]] = {}
+    layers = overlay.layers
+    hidden: list[list[int]] = [[] for _ in layers]
     for layer, node in overlay.whiteouts:
-        whiteouts.setdefault(layer, []).append(node)
-    for number, index in enumerate(overlay.layers, 1):
-        tree: dict[int, int] = {}  # what the layer's own tree holds: node → entry, or -1 where none names it
-        for entry in index.opaques:
-            if (node := overlay.find(index.path(entry))) > ROOT:  # the marker goes, its directory stays
-                tree[node] = -1
-        for version in overlay.versions_stored(number):
-            tree[overlay.node[version]] = overlay.entry[version]
-        hidden = whiteouts.get(number, [])
-        inner = _ancestors(overlay, [*tree, *hidden])
-        found = [
-            (node, index.sizes[entry] if entry >= 0 else 0)
-            for node, entry in tree.items()
-            if node not in inner
-        ]
+        hidden[layer - 1].append(node)
+    # the opaque marker goes, its directory stays
+    opaque = [
+        [node for entry in index.opaques if (node := overlay.find(index.path(entry))) > ROOT]
+        for index in layers
+    ]
+    # What a path adds that one layer names, once, is its size, to both sums: only the others are looked at.
+    shared = _shared(overlay, [node for nodes in (*hidden, *opaque) for node in nodes])
+    stored = _stored(overlay, shared)
+    total = sum(index.total for index in layers)
+    alone = total - sum(overlay.file_size(version) for versions in stored for version in versions)
+    user = total - layers[0].total if layers else 0
+    sums: dict[int, int] = {}
+    least: dict[int, int] = {}
+    repeated: set[int] = set()
+    merged = _Merged(overlay) if any(overlay.children(node) for nodes in hidden for node in nodes) else None
+    for number, index in enumerate(layers, 1):
+        # what the layer's own tree holds: node → entry, or -1 where none names it
+        tree = dict.fromkeys(opaque[number - 1], -1)
+        tree.update((overlay.node[version], overlay.entry[version]) for version in stored[number - 1])
+        gone = hidden[number - 1]
+        inner = _inner(overlay, number, [*tree, *gone]) if tree or gone else ()
         # a whiteout is a leaf of its own, under the path that it hides
-        found += [(node, merged.hidden_by(node)) for node in hidden]
+        found = chain(
+            (
+                (node, index.sizes[entry] if entry >= 0 else 0)
+                for node, entry in tree.items()
+                if node not in inner
+            ),
+            ((node, merged.hidden_by(node) if merged else 0) for node in gone),
+        )
         for node, size in found:
-            sums[node] += size
-            least[node] = min(least[node], size) if seen[node] else size
-            seen[node] += 1
-        for node in inner:
-            tree.setdefault(node, -1)
-        merged.stack(index, tree, hidden)
-    total = sum(sums)
-    wasted = sum(size for size, times in zip(sums, seen, strict=True) if times > 1)
-    user = sum(index.total for index in overlay.layers[1:])
-    return DiveFigures(sum(least) / total if total else 1.0, wasted, 100 * wasted / user if user else None)
+            if node in sums:
+                repeated.add(node)
+                sums[node] += size
+                least[node] = min(least[node], size)
+            else:
+                sums[node] = least[node] = size
+        if merged:
+            for node in inner:
+                tree.setdefault(node, -1)
+            merged.stack(index, tree, gone)
+    total = alone + sum(sums.values())
+    wasted = sum(map(sums.__getitem__, repeated))
+    return DiveFigures(
+        (alone + sum(least.values())) / total if total else 1.0,
+        wasted,
+        100 * wasted / user if user else None,
+    )
+
+
+def _shared(overlay: Overlay, nodes: Iterable[int]) -> bytearray:
+    """Marks all paths but those that one entry of one layer names: `nodes` and those above them, too."""
+    marks = bytearray(len(overlay))
+    for node, below in zip(overlay.node, overlay.below, strict=True):
+        if below >= 0:
+            marks[node] = 1
+    for node in nodes:
+        while node >= 0 and marks[node] < 2:
+            marks[node] = 2
+            node = overlay.parents[node]
+    return marks
+
+
+def _stored(overlay: Overlay, marks: bytearray) -> list[list[int]]:
+    """Per layer, the versions that entries of its tar made of the marked paths, in their order."""
+    stored: list[list[int]] = [[] for _ in overlay.layers]
+    for node in compress(range(len(overlay)), marks):
+        version = overlay.heads[node]
+        while version >= 0:
+            if overlay.entry[version] >= 0:
+                stored[overlay.layer[version] - 1].append(version)
+            version = overlay.below[version]
+    for versions in stored:
+        versions.sort()
+    return stored
 
 
 class _Merged:
@@ -105,13 +148,14 @@ class _Merged:
                 stack.extend(self._overlay.children(node))
 
 
-def _ancestors(overlay: Overlay, nodes: list[int]) -> set[int]:
-    """The directories that have something below them among `nodes`."""
-    parents = overlay.parents
+def _inner(overlay: Overlay, layer: int, nodes: Iterable[int]) -> set[int]:
+    """The directories that have something below them that the layer stores, or one of `nodes`."""
+    parents, node = overlay.parents, overlay.node
+    found = {parents[node[version]] for version in overlay.versions_stored(layer)}
+    found.update(map(parents.__getitem__, nodes))
     inner: set[int] = set()
-    for node in nodes:
-        node = parents[node]
-        while node >= 0 and node not in inner:
-            inner.add(node)
-            node = parents[node]
+    for directory in found:
+        while directory >= 0 and directory not in inner:
+            inner.add(directory)
+            directory = parents[directory]
     return inner
