@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from imgscope.analysis import Analysis
-from imgscope.images.ancestry import Forest
-from imgscope.images.model import Image
-from imgscope.images.usage import Usage
-from imgscope.job import Job
-from imgscope.layers.index import LayerIndex
-from imgscope.layers.view import LayerView
-from imgscope.sources.base import Source
+if TYPE_CHECKING:
+    from imgscope.analysis import Analysis
+    from imgscope.images.ancestry import Forest
+    from imgscope.images.model import Image
+    from imgscope.images.usage import Usage
+    from imgscope.job import Job
+    from imgscope.layers.index import LayerIndex
+    from imgscope.layers.view import LayerView
+    from imgscope.sources.base import Source
 
 
 @dataclass

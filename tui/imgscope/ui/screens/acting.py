@@ -7,7 +7,6 @@ which images are meant and lists them anew after every action.
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,20 +17,20 @@ from textual.app import SuspendNotSupported
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from imgscope.actions.plan import Action, Done
 from imgscope.errors import AuthRequired, ImgscopeError, UsageError
 from imgscope.images.model import Image, Platform, short_id
 from imgscope.sources.base import Source
 from imgscope.text import clean
 from imgscope.ui import messages
 from imgscope.ui.loader import in_thread
-from imgscope.ui.screens.action import ActionScreen
-from imgscope.ui.screens.form import Field, FormScreen, Values
 
 if TYPE_CHECKING:
     from imgscope.actions.credentials import Credentials
     from imgscope.actions.engine import Engine
     from imgscope.actions.layout import LayoutStore
+    from imgscope.actions.plan import Action, Done
+    from imgscope.ui.screens.action import ActionScreen
+    from imgscope.ui.screens.form import Field, Values
 
 T = TypeVar("T")
 
@@ -155,6 +154,9 @@ class ActingScreen(Screen[None]):
         self, action: Action, forced: Action | None = None, *, ask: bool = True, containers: bool = False
     ) -> ActionScreen:
         """Show an action until its screen is closed; what it began may have changed something."""
+        from imgscope.actions.plan import Done
+        from imgscope.ui.screens.action import ActionScreen
+
         screen = ActionScreen(action, forced=forced, ask=ask, containers=containers)
         await self.app.push_screen_wait(screen)
         if screen.begun:
@@ -168,6 +170,8 @@ class ActingScreen(Screen[None]):
         make: Callable[[Values], T],
         note: Callable[[Values], str] | None = None,
     ) -> T | None:
+        from imgscope.ui.screens.form import FormScreen
+
         return await self.app.push_screen_wait(FormScreen(title, fields, make, note))
 
     async def _thread(self, function: Callable[[], T]) -> T | None:
@@ -185,6 +189,8 @@ class ActingScreen(Screen[None]):
         place, images = self._place("tag"), self.chosen()
         if place is None:
             return
+        from imgscope.ui.screens.form import Field
+
         for image in images:
             first = next(iter(image.references), "")
             make = await self._thread(partial(_tagging, place, first or image.id))
@@ -221,6 +227,7 @@ class ActingScreen(Screen[None]):
         if engine is None or not images:
             return
         from imgscope.actions.push import Push
+        from imgscope.ui.screens.form import Field
 
         for image in images:
             if not image.references:
@@ -246,6 +253,7 @@ class ActingScreen(Screen[None]):
             return
         from imgscope.actions.pull import Pull
         from imgscope.actions.tag import parse_tag
+        from imgscope.ui.screens.form import Field
 
         def make(values: Values) -> Pull:
             platform = Platform.parse(values["platform"]) if values["platform"] else None
@@ -270,6 +278,7 @@ class ActingScreen(Screen[None]):
         if engine is None:
             return False
         from imgscope.actions.login import LogIn
+        from imgscope.ui.screens.form import Field
 
         credentials = self._credentials
         helper = credentials.helper(registry)
@@ -313,6 +322,7 @@ class ActingScreen(Screen[None]):
             return
         from imgscope.actions.options import RunOptions
         from imgscope.actions.run import Run, interactive_command, interactive_environment
+        from imgscope.ui.screens.form import Field
 
         reference = image.references[0] if image.references else image.id
         known = await self._thread(lambda: engine.source.find(reference))
@@ -359,6 +369,10 @@ class ActingScreen(Screen[None]):
 
     def _in_terminal(self, command: Sequence[str], environment: dict[str, str]) -> None:
         """Give the terminal to a program, and take it back when that ends."""
+        import subprocess
+
+        from imgscope.actions.plan import Done
+
         try:
             with self.app.suspend():
                 print(f"$ {' '.join(map(clean, command))}", flush=True)
@@ -377,6 +391,7 @@ class ActingScreen(Screen[None]):
         if engine is None:
             return
         from imgscope.actions.build import Build
+        from imgscope.ui.screens.form import Field
 
         def make(values: Values) -> Build:
             folder = Path(values["folder"] or ".").expanduser()
@@ -407,6 +422,7 @@ class ActingScreen(Screen[None]):
         from imgscope.actions.layout import LayoutRemove
         from imgscope.actions.remove import Remove
         from imgscope.ui.screens.containers import ContainersScreen
+        from imgscope.ui.screens.form import Field
 
         # the narrow form: one name of each; where one image has several, the person says which
         names = tuple(dict.fromkeys(next(iter(image.references), image.id) for image in images))
@@ -437,6 +453,7 @@ class ActingScreen(Screen[None]):
         from imgscope.actions.engine import Engine
         from imgscope.actions.layout import LayoutPrune
         from imgscope.actions.prune import DEFAULT, KINDS, TITLES, Filters, Prune
+        from imgscope.ui.screens.form import Field
 
         if not isinstance(place, Engine):
             await self._do(LayoutPrune(place), LayoutPrune(place, force=True))
@@ -471,6 +488,7 @@ class ActingScreen(Screen[None]):
         engine, image = self._engine("list containers", changes=False), self._one()
         if engine is None or image is None:
             return
+        from imgscope.actions.plan import Done
         from imgscope.ui.screens.containers import ContainersScreen
 
         await self.app.push_screen_wait(ContainersScreen(engine, [image], read_only=self.read_only))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from textual import on
 from textual.app import ComposeResult
@@ -14,8 +14,6 @@ from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Footer, Static
 
-from imgscope.actions.plan import Done
-from imgscope.analysis import Analysis
 from imgscope.images.model import Image, Platform
 from imgscope.images.reference import same
 from imgscope.job import Job
@@ -29,6 +27,10 @@ from imgscope.ui.widgets.images import ImageTree
 from imgscope.ui.widgets.layers import LayerTable
 from imgscope.ui.widgets.lines import Lines
 from imgscope.ui.widgets.wasted import WastedPaths
+
+if TYPE_CHECKING:
+    from imgscope.actions.plan import Done
+    from imgscope.analysis import Analysis
 
 _PAUSE = 0.4  # seconds without another change before the images are listed anew
 _KEPT = 8  # analyses kept for the way back
