@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from imgscope.analysis import Analysis
 from imgscope.findings.waste import Waste, measure
+from imgscope.images.model import Image
+from imgscope.images.model import Layer as ImageLayer
+from imgscope.report import analysis_json, analysis_json_text
 from tests.support.stacks import Layer, file, folder, hardlink, merged, opaque, symlink, whiteout
 
 
@@ -125,3 +131,26 @@ def test_empty_files_waste_nothing_and_are_not_listed() -> None:
 def test_paths_with_as_many_dead_bytes_are_sorted_by_name() -> None:
     waste = measure(merged([file("b", 5), file("a", 5), file("c", 9)], [whiteout(path) for path in "abc"]))
     assert [path.path for path in waste.paths] == [b"c", b"a", b"b"]
+
+
+def test_a_path_is_asked_for_by_its_row() -> None:
+    paths = measure(merged([file("a", 1), file("b", 3), file("c", 2)], [whiteout("a"), whiteout("b")])).paths
+    assert [path.path for path in paths] == [b"b", b"a"]
+    assert (paths[0], paths[-1]) == tuple(paths)
+    assert list(paths[1:]) == [paths[1]]
+    with pytest.raises(IndexError):
+        paths[2]
+
+
+@pytest.mark.parametrize("layers", [[], [[file("a", 1)]], [[file("a", 1)], [whiteout("a")]]])
+def test_the_json_text_is_the_object(layers: list[Layer]) -> None:
+    """Made in pieces, it reads as if json had written it; whatever the names are."""
+    names = ['quote"', "back\\slash", "line\nbreak", "ünïcode", '  "wasted": []', "\udcff"]
+    for stack in (layers, [*layers, [file(name, 5) for name in names], [whiteout(name) for name in names]]):
+        overlay = merged(*stack)
+        image = Image(
+            "sha256:1", ("x:1",), layers=tuple(ImageLayer(n, "sha256:2") for n in range(1, len(stack) + 1))
+        )
+        analysis = Analysis(image, overlay, measure(overlay), ())
+        text = "".join(analysis_json_text(analysis, '\n  "wasted": []', "x"))
+        assert text == json.dumps(analysis_json(analysis, '\n  "wasted": []', "x"), indent=2)

@@ -6,6 +6,7 @@ The JSON is versioned by `SCHEMA`: a key may be added without a new number, none
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from json import JSONEncoder, dumps
 from typing import Any
 
 from imgscope.analysis import Analysis
@@ -14,6 +15,7 @@ from imgscope.findings.waste import WastedPath
 from imgscope.images.ancestry import Forest, Node
 from imgscope.images.history import instruction, one_line
 from imgscope.images.model import short_id
+from imgscope.layers.overlay import Cause
 from imgscope.text import bar, clean, path_text, percent_text, size_text
 
 SCHEMA = 1
@@ -21,6 +23,44 @@ SCHEMA = 1
 
 def analysis_json(analysis: Analysis, reference: str, source: str) -> dict[str, Any]:
     """The documented object of `imgscope analyze --json`. All sizes in bytes."""
+    wasted = [
+        {
+            "path": path_text(wasted.path),
+            "dead": wasted.dead,
+            "cause": str(wasted.cause),
+            "stored_in": list(wasted.stored_in),
+            "dead_since": wasted.dead_since,
+        }
+        for wasted in analysis.waste.paths
+    ]
+    return _analysis_json(analysis, reference, source, wasted)
+
+
+def analysis_json_text(analysis: Analysis, reference: str, source: str) -> Iterator[str]:
+    """What `json.dumps(analysis_json(…), indent=2)` gives, in pieces.
+
+    There may be as many wasted paths as files; json would take ten times as long, and hold all of them.
+    """
+    text = dumps(_analysis_json(analysis, reference, source, []), indent=2)
+    before, empty, after = text.partition('\n  "wasted": []')  # no string in JSON has a line break
+    quoted = JSONEncoder().encode
+    causes = {cause: quoted(str(cause)) for cause in Cause}
+    yield before
+    start, end = empty[:-1], empty
+    for wasted in analysis.waste.paths:
+        layers = ",\n        ".join(map(str, wasted.stored_in))
+        yield (
+            f'{start}\n    {{\n      "path": {quoted(path_text(wasted.path))},\n'
+            f'      "dead": {wasted.dead},\n      "cause": {causes[wasted.cause]},\n'
+            f'      "stored_in": [\n        {layers}\n      ],\n      "dead_since": {wasted.dead_since}\n    }}'
+        )
+        start, end = ",", "\n  ]"
+    yield end + after
+
+
+def _analysis_json(
+    analysis: Analysis, reference: str, source: str, wasted: list[dict[str, Any]]
+) -> dict[str, Any]:
     image, overlay, waste = analysis.image, analysis.overlay, analysis.waste
     dive = figures(overlay)
     layers = []
@@ -54,16 +94,7 @@ def analysis_json(analysis: Analysis, reference: str, source: str) -> dict[str, 
         "live": waste.live,
         "dead": waste.dead,
         "efficiency": waste.efficiency,
-        "wasted": [
-            {
-                "path": path_text(wasted.path),
-                "dead": wasted.dead,
-                "cause": str(wasted.cause),
-                "stored_in": list(wasted.stored_in),
-                "dead_since": wasted.dead_since,
-            }
-            for wasted in waste.paths
-        ],
+        "wasted": wasted,
         "problems": [
             {"layer": problem.layer, "offset": problem.offset, "message": problem.message}
             for problem in analysis.problems

@@ -78,7 +78,7 @@ def _demo(options: Namespace) -> int:
 def _analyze(options: Namespace) -> int:
     from imgscope.analysis import analyze, cache_for
     from imgscope.job import Job
-    from imgscope.report import analysis_json, analysis_text
+    from imgscope.report import analysis_json_text, analysis_text
     from imgscope.sources import open_source, parse_target
 
     wanted = platform(options)
@@ -96,7 +96,8 @@ def _analyze(options: Namespace) -> int:
     finally:
         source.close()
     if options.json:
-        print_json(analysis_json(analysis, options.reference, source.origin))
+        sys.stdout.writelines(analysis_json_text(analysis, options.reference, source.origin))
+        print()
     else:
         print_lines(analysis_text(analysis, options.reference, source.label))
     return 0
