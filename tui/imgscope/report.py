@@ -52,7 +52,8 @@ def analysis_json_text(analysis: Analysis, reference: str, source: str) -> Itera
         yield (
             f'{start}\n    {{\n      "path": {quoted(path_text(wasted.path))},\n'
             f'      "dead": {wasted.dead},\n      "cause": {causes[wasted.cause]},\n'
-            f'      "stored_in": [\n        {layers}\n      ],\n      "dead_since": {wasted.dead_since}\n    }}'
+            f'      "stored_in": [\n        {layers}\n      ],\n'
+            f'      "dead_since": {wasted.dead_since}\n    }}'
         )
         start, end = ",", "\n  ]"
     yield end + after
