@@ -5,6 +5,7 @@
     read-only = true           # no action changes anything
     cache = false              # keep no index of layers on disk
     cache-limit = 500_000_000  # bytes of it at most
+    engine-internals = true    # read an engine's own layer metadata through a container, never started
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ READ_ONLY = "IMGSCOPE_READ_ONLY"
 PATH = "IMGSCOPE_CONFIG"
 CACHE = "IMGSCOPE_CACHE"
 NO_CACHE = "IMGSCOPE_NO_CACHE"
+INTERNALS = "IMGSCOPE_ENGINE_INTERNALS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +30,14 @@ class Config:
 
     `read_only` takes every changing action away. `cache` is whether the indexes of layers are kept on
     disk, `cache_limit` how many bytes of them: some 5,000 layers of 5,000 files.
+    `engine_internals` lets layers of an engine whose data root cannot be read be indexed through a
+    container with that folder in it, created and removed again (sources/datadir/helper.py).
     """
 
     read_only: bool = False
     cache: bool = True
     cache_limit: int = 500_000_000
+    engine_internals: bool = False
 
 
 def config_path() -> Path:
@@ -86,3 +91,11 @@ def is_read_only(asked: bool = False) -> bool:
 def is_cache_off(asked: bool = False) -> bool:
     """Whether nothing is kept on disk: by the option, the environment or the settings."""
     return asked or bool(os.environ.get(NO_CACHE)) or not load().cache
+
+
+def may_use_internals() -> bool:
+    """Whether an engine's metadata may be read through a container: never where nothing may be changed.
+
+    Raises `UsageError` for settings that are none.
+    """
+    return not is_read_only() and (bool(os.environ.get(INTERNALS)) or load().engine_internals)

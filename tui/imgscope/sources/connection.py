@@ -125,16 +125,16 @@ class Connection:
 
     @contextmanager
     def request(
-        self, method: str, path: str, headers: Mapping[str, str], job: Job
+        self, method: str, path: str, headers: Mapping[str, str], job: Job, body: bytes = b""
     ) -> Iterator[http.client.HTTPResponse]:
-        """The answer of any status to a request without a body, on a connection of its own.
+        """The answer of any status to a request, on a connection of its own.
 
         `job.cancel` cuts it. Raises `CancelledError`, and what the connection raises (`engine_errors`).
         """
         path = f"/v{self.api_version}{path}"
         with (
             closing(self._open()) as connection,
-            self._exchange(connection, method, path, headers, job, None) as response,
+            self._exchange(connection, method, path, headers, job, None, body) as response,
         ):
             yield response
 
@@ -147,6 +147,7 @@ class Connection:
         headers: Mapping[str, str],
         job: Job,
         patience: float | None,
+        body: bytes = b"",
     ) -> Iterator[http.client.HTTPResponse]:
         """One request and its answer. Where that fails the connection is closed."""
         try:
@@ -156,10 +157,10 @@ class Connection:
             with job.on_cancel(_cutter(connection.sock)):
                 connection.putrequest(method, path, skip_accept_encoding=True)
                 if method == "POST":
-                    connection.putheader("Content-Length", "0")
+                    connection.putheader("Content-Length", str(len(body)))
                 for name, value in headers.items():
                     connection.putheader(name, value)
-                connection.endheaders()
+                connection.endheaders(body or None)
                 # urllib3's connections give another kind of answer
                 with http.client.HTTPConnection.getresponse(connection) as response:
                     yield response

@@ -12,17 +12,29 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from imgscope.config import may_use_internals
 from imgscope.sources.base import LayerStore
 from imgscope.sources.connection import Connection
 from imgscope.sources.datadir.base import DataRoot
+from imgscope.sources.datadir.classic import ClassicRoot
 
 _NAME = re.compile("[a-z][a-z0-9-]*")
 
 
 def layer_stores(connection: Connection, info: Mapping[str, Any], *, podman: bool) -> list[LayerStore]:
-    """Where layers of an engine may be had without its streams. `info` is its answer to GET /info."""
-    root = open_root(info, podman=podman) if connection.where.startswith("unix://") else None
-    return [] if root is None else [root]
+    """Where layers of an engine may be had without its streams, the quickest first.
+
+    `info` is the engine's answer to GET /info. Raises `UsageError` for settings that are none.
+    """
+    stores: list[LayerStore] = []
+    root = open_root(info, podman=podman)
+    if root is not None and connection.where.startswith("unix://"):
+        stores.append(root)
+    if isinstance(root, ClassicRoot) and may_use_internals():
+        from imgscope.sources.datadir.helper import HelperRoot
+
+        stores.append(HelperRoot(connection, root))
+    return stores
 
 
 def open_root(info: Mapping[str, Any], *, podman: bool) -> DataRoot | None:
@@ -41,8 +53,6 @@ def open_root(info: Mapping[str, Any], *, podman: bool) -> DataRoot | None:
         from imgscope.sources.datadir.containerd import ContainerdRoot
 
         return ContainerdRoot(root)
-    from imgscope.sources.datadir.classic import ClassicRoot
-
     return ClassicRoot(root, driver, native=status.get("Native Overlay Diff") == "true")
 
 

@@ -141,11 +141,16 @@ def folder_contents(root: str, index: LayerIndex, entries: Sequence[int], job: J
     for entry in entries:
         with opened(root, index.path(entry)) as fd:
             there = os.fstat(fd)
-            if there.st_size != index.sizes[entry] or floor(there.st_mtime) != floor(index.mtimes[entry]):
-                raise DoubtError
+            check_file(there.st_size, there.st_mtime, index, entry)
             if any(_has_attribute(fd, name) for name in _METACOPY):
                 raise DoubtError
             yield entry, _data(fd, index.sparse.get(entry) or [(0, there.st_size)], job)
+
+
+def check_file(size: int, mtime: float, index: LayerIndex, entry: int) -> None:
+    """Raise `DoubtError` where a file on disk has another size or time than the layer says."""
+    if size != index.sizes[entry] or floor(mtime) != floor(index.mtimes[entry]):
+        raise DoubtError
 
 
 def _data(fd: int, pieces: Sequence[tuple[int, int]], job: Job) -> Iterator[bytes]:

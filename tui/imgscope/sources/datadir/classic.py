@@ -26,7 +26,7 @@ from imgscope.sources.datadir.base import (
 )
 
 _ID = re.compile("sha256:[0-9a-f]{64}")
-_CACHE_ID = re.compile("[0-9a-f]{64}")
+_CACHE_ID = re.compile(b"[0-9a-f]{64}")
 
 Files = Callable[[str], Iterator[bytes]]  # a name in a layer's metadata folder → the file's bytes
 
@@ -59,23 +59,31 @@ def with_chains(image: Image) -> Image:
     return replace(image, layers=tuple(replace(layer, blob=chain) for layer, chain in pairs))
 
 
+def cache_name(data: bytes) -> str:
+    """What `cache-id` holds: the name of a layer's folder at the driver's; raises `DoubtError`."""
+    if not _CACHE_ID.fullmatch(data):
+        raise DoubtError
+    return data.decode()
+
+
 class ClassicRoot(DataRoot):
-    """The data root of a dockerd. `native`: overlay2's folders hold layers as they are, no redirections."""
+    """The data root of a dockerd. `plain`: its driver keeps the files of a layer in a folder, as they are."""
 
     def __init__(self, root: str, driver: str, *, native: bool) -> None:
         super().__init__()
-        self._root, self._driver, self._native = root, driver, native
+        self.root, self.driver = root, driver
+        self.plain = driver == "overlay2" and native
 
     def _find(self, image: Image) -> Image:
         if not _ID.fullmatch(image.id):
             raise DoubtError
         name = image.id.replace(":", "/")
-        config = read_file(self._root, f"image/{self._driver}/imagedb/content/{name}")
+        config = read_file(self.root, f"image/{self.driver}/imagedb/content/{name}")
         return with_chains(image_from_config(config, identifier=image.id))
 
     def _file(self, image: Image, number: int, name: str) -> Iterator[bytes]:
         chain = image.layers[number - 1].blob.replace(":", "/")
-        return file_chunks(self._root, f"image/{self._driver}/layerdb/{chain}/{name}")
+        return file_chunks(self.root, f"image/{self.driver}/layerdb/{chain}/{name}")
 
     def _index(self, image: Image, number: int, job: Job) -> LayerIndex:
         return index_layer(lambda name: self._file(image, number, name), image, number, job)
@@ -83,7 +91,7 @@ class ClassicRoot(DataRoot):
     def _contents(
         self, image: Image, number: int, index: LayerIndex, entries: Sequence[int], job: Job
     ) -> Pieces:
-        cache_id = b"".join(self._file(image, number, "cache-id")).decode()
-        if not (self._driver == "overlay2" and self._native and _CACHE_ID.fullmatch(cache_id)):
+        if not self.plain:
             raise DoubtError
-        return folder_contents(f"{self._root}/overlay2/{cache_id}/diff", index, entries, job)
+        cache_id = cache_name(b"".join(self._file(image, number, "cache-id")))
+        return folder_contents(f"{self.root}/overlay2/{cache_id}/diff", index, entries, job)
