@@ -187,8 +187,9 @@ async def test_the_screen_uses_it(
     engine: Engine, app: str, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", engine.host)
-    async with driver.screen(app) as screen:
-        first = report(screen.analysis)
+    async with driver.screen(app, wait=False) as it:
+        await it.until("the image", lambda: it.main.analysis is not None)
+        first = report(it.analysis)
     assert IndexCache(cache, LIMIT).usage().layers == 4
 
     def never(*_: object) -> Iterator[tuple[int, LayerIndex]]:
@@ -196,10 +197,11 @@ async def test_the_screen_uses_it(
 
     monkeypatch.setattr(EngineSource, "index", never)
     monkeypatch.setattr(EngineSource, "contents", never)
-    async with driver.screen(app) as screen:
-        assert report(screen.analysis) == first
-        await screen.layer(2)
-        assert any("same" in line for line in driver.rows(screen.files))
+    async with driver.screen(app, wait=False) as it:
+        await it.until("the image", lambda: it.main.analysis is not None)
+        assert report(it.analysis) == first
+        it.layers.go(2)
+        await it.until("its files", lambda: any("same" in line for line in driver.rows(it.files)))
 
 
 def test_podman_tells_the_same_with_it_and_without(engine: Engine, app: str, tmp_path: Path) -> None:
