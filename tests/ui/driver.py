@@ -201,7 +201,7 @@ class FakeSource:
         self.closed = False
         self.listed = 0
 
-    def images(self, job: Job) -> Iterator[Sequence[Image]]:
+    def images(self, job: Job, first: Callable[[], Iterable[str]] = tuple) -> Iterator[Sequence[Image]]:
         self.listed += 1
         yield [self.image(name) for name in self.indexes]
 

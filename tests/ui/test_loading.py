@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 
 import pytest
@@ -224,7 +224,7 @@ class Gradual(FakeSource):
         super().__init__({"big:1": BIG})
         self.inspected = threading.Event()
 
-    def images(self, job: Job) -> Iterator[Sequence[Image]]:
+    def images(self, job: Job, first: Callable[[], Iterable[str]] = tuple) -> Iterator[Sequence[Image]]:
         whole = self.image("big:1")
         yield [Image(id=whole.id, references=whole.references, size=whole.size, containers=2)]
         assert self.inspected.wait(20)
@@ -291,11 +291,11 @@ async def test_an_image_that_cannot_be_read_leaves_its_figures_unknown(show: Sho
 
 async def test_a_list_that_fails_says_why(show: Show) -> None:
     class Broken(FakeSource):
-        def images(self, job: Job) -> Iterator[Sequence[Image]]:
+        def images(self, job: Job, first: Callable[[], Iterable[str]] = tuple) -> Iterator[Sequence[Image]]:
             if not self.listed:
                 self.listed = 1
                 raise EngineError("The engine at unix:///s closed the connection.")
-            yield from super().images(job)
+            yield from super().images(job, first)
 
     async with show(Broken({"small:1": SMALL})) as it:
         assert it.notice == "The engine at unix:///s closed the connection."

@@ -665,7 +665,7 @@ class Engine:
             self.hashed.append(index.path(entry).decode())
             yield entry, [members[index.path(entry).decode()]]
 
-    def images(self, job: Job) -> Iterator[Sequence[Image]]:
+    def images(self, job: Job, first: Callable[[], Iterable[str]] = tuple) -> Iterator[Sequence[Image]]:
         yield [self.find(None)]
 
     def find(self, reference: str | None, platform: Platform | None = None) -> Image:

@@ -66,9 +66,12 @@ def _view(options: Namespace) -> int:
         os.environ[READ_ONLY] = "1"
     if options.no_cache:
         os.environ[NO_CACHE] = "1"
+    from imgscope.sources import open_ahead, parse_target
+
+    opened = open_ahead(parse_target(options.reference))  # the engine answers while the screen is loaded
     from imgscope.ui.app import run
 
-    return run(options.reference, wanted)
+    return run(options.reference, wanted, opened)
 
 
 def _demo(options: Namespace) -> int:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from imgscope.errors import FormatError, NotFoundError, UsageError
+from imgscope.errors import FormatError, ImgscopeError, NotFoundError, UsageError
 from imgscope.job import Job
 from imgscope.sources.base import Source
 
@@ -98,6 +99,34 @@ def _may_be_name(text: str) -> bool:
         return is_id(text) or bool(Reference.parse(text))
     except UsageError:
         return False
+
+
+def open_ahead(target: Target) -> Callable[[], Source] | None:
+    """Open an engine and list its images in a thread of their own, while the caller does something else.
+
+    Gives what waits for the source, and raises what opening it raised; None for other sources.
+    """
+    if target.transport != "docker-daemon":
+        return None
+    # loaded here: two threads that import at once can be in one another's way
+    from concurrent.futures import Future
+    from threading import Thread
+
+    from imgscope.sources.engine import EngineSource
+
+    opened: Future[Source] = Future()
+
+    def work() -> None:
+        try:
+            source = EngineSource.connect()
+            with suppress(ImgscopeError):  # whoever lists the images will be told
+                source.ahead()
+            opened.set_result(source)
+        except BaseException as error:
+            opened.set_exception(error)
+
+    Thread(target=work, daemon=True).start()
+    return opened.result
 
 
 def open_source(target: Target, job: Job | None = None) -> Source:

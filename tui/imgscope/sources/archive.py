@@ -48,7 +48,7 @@ class ArchiveSource:
                 raise
         raise FormatError(f"{path} is damaged: {self._blobs.problems[0]}.")
 
-    def images(self, job: Job) -> Iterator[Sequence[Image]]:
+    def images(self, job: Job, first: Callable[[], Iterable[str]] = tuple) -> Iterator[Sequence[Image]]:
         """A folder is read anew, for it may have been changed."""
         if self.folder is not None:
             self.found = self._read(self._path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from imgscope.images.model import Image, Platform
@@ -36,11 +36,12 @@ class Source(Protocol):
         Only where this is true may an index be kept, and found again, by diff ID.
         """
 
-    def images(self, job: Job) -> Iterator[Sequence[Image]]:
+    def images(self, job: Job, first: Callable[[], Iterable[str]] = tuple) -> Iterator[Sequence[Image]]:
         """All images of the source: each item is the whole list, every next one knowing more.
 
         The first comes as fast as the source can list; later ones fill in layers, histories and
-        containers. An empty source gives one empty list.
+        containers, of those images first whose ids `first` gives: it is asked again and again, from this
+        thread. An empty source gives one empty list.
         """
 
     def find(self, reference: str | None, platform: Platform | None = None) -> Image:

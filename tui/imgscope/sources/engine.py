@@ -1,4 +1,7 @@
-"""The images of a container engine: Docker, or Podman through its Docker-compatible API."""
+"""The images of a container engine: Docker, or Podman through its Docker-compatible API.
+
+What reads a stream is loaded once there is one: often the layers are known without.
+"""
 
 from __future__ import annotations
 
@@ -9,24 +12,22 @@ from collections.abc import Callable, Collection, Generator, Iterable, Iterator,
 from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from imgscope.errors import ImgscopeError, NotFoundError
 from imgscope.images.history import assign_layers
-from imgscope.images.manifest import read_archive
 from imgscope.images.model import History, Image, Layer, Platform
 from imgscope.images.reference import Reference, is_id
 from imgscope.job import Job
 from imgscope.layers.index import LayerIndex
-from imgscope.layers.stream import StreamTape, inflate
-from imgscope.layers.tar import walk_tar
-from imgscope.sources.archive import choose, verify
 from imgscope.sources.base import LayerStore
-from imgscope.sources.blobs import StreamedBlobs, cut, missing
 from imgscope.sources.connection import Connection, engine_errors, lines
 
-_BATCH = 100  # images inspected between two lists
+if TYPE_CHECKING:
+    from imgscope.sources.blobs import StreamedBlobs
+
+_BATCH = 20  # images inspected between two lists
 _CHUNK = 1 << 18
 _EVENTS = "/events?" + urlencode({"filters": json.dumps({"type": ["image", "container"]})})
 _LISTED = 20  # names in a sentence that says what is there
@@ -46,6 +47,7 @@ class EngineSource:
         self.connection = connection
         self.where = connection.where
         self.origin = f"docker-daemon:{self.where}"
+        self._asked: tuple[list[dict[str, Any]], list[dict[str, Any]]] | None = None
         self._info: dict[str, Any] | None = None
         self._stores: Sequence[LayerStore] | None = None
         # what documents told beyond the API, by `_key`: layers with digests, the exact history; the layers'
@@ -97,21 +99,30 @@ class EngineSource:
                 return ()
         return self._stores
 
-    def images(self, job: Job) -> Iterator[Sequence[Image]]:
-        listed = self.get_json("/images/json?all=1", job)
-        used = self.get_json("/containers/json?all=1", job)
+    def ahead(self) -> None:
+        """Ask for the list of images already: `images` begins with it."""
+        self._asked = self._ask(Job())
+
+    def _ask(self, job: Job) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        return self.get_json("/images/json?all=1", job), self.get_json("/containers/json?all=1", job)
+
+    def images(self, job: Job, first: Callable[[], Iterable[str]] = tuple) -> Iterator[Sequence[Image]]:
+        (listed, used), self._asked = self._asked or self._ask(job), None
         containers = Counter(_id(item.get("ImageID")) for item in used)
         images = [self._listed(item, containers) for item in listed]
         yield list(images)
         # an untagged image that another names as its parent is a build step: followed, never shown
         steps = {image.parent for image in images}
-        shown = [i for i, image in enumerate(images) if image.references or image.id not in steps]
-        for done, position in enumerate(shown, 1):
-            job.check()
-            with suppress(NotFoundError):  # removed meanwhile; the next refresh will not list it
-                images[position] = self._inspected(images[position], job)
-            if done % _BATCH == 0 or done == len(shown):
-                yield list(images)
+        left = [i for i, image in enumerate(images) if image.references or image.id not in steps]
+        while left:
+            wanted = {identifier: rank for rank, identifier in enumerate(first())}
+            left.sort(key=lambda i: wanted.get(images[i].id, len(wanted)))
+            for position in left[:_BATCH]:
+                job.check()
+                with suppress(NotFoundError):  # removed meanwhile; the next refresh will not list it
+                    images[position] = self._inspected(images[position], job)
+            del left[:_BATCH]
+            yield list(images)
 
     def find(self, reference: str | None, platform: Platform | None = None) -> Image:
         if not reference:
@@ -134,6 +145,10 @@ class EngineSource:
         digests = self.get_json(f"/images/{image.id}/json").get("RepoDigests") or []
         if not any(digest.endswith(f"@{image.id}") for digest in digests):
             raise NotFoundError(f"{reference} is not there for {platform}, only for {image.platform}.")
+        from imgscope.images.manifest import read_archive
+        from imgscope.sources.archive import choose
+        from imgscope.sources.blobs import StreamedBlobs
+
         blobs, job = StreamedBlobs(), Job()
         with closing(self._save(image, job)) as stream:
             for _ in blobs.run(stream, job, layers=False):
@@ -163,6 +178,9 @@ class EngineSource:
 
     def _index(self, image: Image, job: Job) -> Iterator[tuple[int, LayerIndex]]:
         """All layers from the stream."""
+        from imgscope.images.manifest import read_archive
+        from imgscope.sources.blobs import StreamedBlobs
+
         numbers: dict[str, list[int]] = {}
         for layer in image.layers:
             numbers.setdefault(layer.diff_id, []).append(layer.index)
@@ -190,6 +208,9 @@ class EngineSource:
 
     def _left_over(self, image: Image, number: int, blobs: StreamedBlobs) -> LayerIndex:
         """A layer that did not come under its diff ID: it came with other content, or not at all."""
+        from imgscope.sources.archive import verify
+        from imgscope.sources.blobs import missing
+
         layer = self.detail(image).layers[number - 1]
         index = blobs.indexes.get(layer.blob)
         if index is None:
@@ -210,6 +231,10 @@ class EngineSource:
             entries = entries[done:]
         if not entries:
             return
+        from imgscope.layers.stream import StreamTape, inflate
+        from imgscope.layers.tar import walk_tar
+        from imgscope.sources.blobs import cut
+
         if not self.detail(image).layers[layer - 1].blob:
             for _ in self._index(image, job):  # where the layer lies in the stream is known once it was read
                 pass

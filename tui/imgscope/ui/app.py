@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, ClassVar
 
@@ -14,9 +14,9 @@ from textual.screen import Screen
 
 from imgscope.errors import UsageError
 from imgscope.images.model import Platform
+from imgscope.sources.base import Source
 from imgscope.text import clean
 from imgscope.ui import loader
-from imgscope.ui.screens.help import HelpScreen
 from imgscope.ui.screens.main import MainScreen
 from imgscope.ui.theme import DEFAULT, bundled_themes, variable_defaults
 
@@ -34,10 +34,14 @@ class ImgscopeApp(App[None]):
         Binding("ctrl+c", "interrupt", "Interrupt", show=False, priority=True, system=True, id="interrupt"),
     ]
 
-    def __init__(self, reference: str = "", platform: Platform | None = None) -> None:
+    def __init__(
+        self,
+        reference: str = "",
+        platform: Platform | None = None,
+        opened: Callable[[], Source] | None = None,
+    ) -> None:
         super().__init__()
-        self._reference = reference
-        self._platform = platform
+        self._first_screen = partial(MainScreen, reference, platform, opened)
         self.failure = ""  # why the app had to end, in one sentence
         for theme in bundled_themes().values():
             self.register_theme(theme)
@@ -51,7 +55,7 @@ class ImgscopeApp(App[None]):
         return variable_defaults(self.current_theme)
 
     def get_default_screen(self) -> MainScreen:
-        return MainScreen(self._reference, self._platform)
+        return self._first_screen()
 
     def fail(self, text: str) -> None:
         """Leave, and say why once the terminal is as it was."""
@@ -72,12 +76,17 @@ class ImgscopeApp(App[None]):
         yield from super().get_system_commands(screen)
 
     def action_help(self) -> None:
+        from imgscope.ui.screens.help import HelpScreen
+
         self.push_screen(HelpScreen())
 
 
-def run(reference: str, platform: Platform | None) -> int:
-    """Open the screen; gives the exit status: 2 and a sentence where the source cannot be opened."""
-    app = ImgscopeApp(reference, platform)
+def run(reference: str, platform: Platform | None, opened: Callable[[], Source] | None = None) -> int:
+    """Open the screen; gives the exit status: 2 and a sentence where the source cannot be opened.
+
+    `opened` gives the source where it is being opened already.
+    """
+    app = ImgscopeApp(reference, platform, opened)
     app.run()
     loader.finish(1)
     if app.failure:

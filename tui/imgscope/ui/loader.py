@@ -6,25 +6,26 @@ import asyncio
 import contextvars
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakSet
 
 from textual.message import Message
 
-from imgscope.analysis import Analysis, analyze, cache_for
 from imgscope.errors import CancelledError, EngineError, ImgscopeError
 from imgscope.images.ancestry import build, unique_bytes
 from imgscope.images.model import Image, Platform
 from imgscope.images.usage import usage
 from imgscope.job import Job
-from imgscope.layers.index import LayerIndex
-from imgscope.layers.view import LayerView
 from imgscope.sources import Target, open_source, parse_target
 from imgscope.sources.base import Source
 from imgscope.ui import messages
+
+if TYPE_CHECKING:
+    from imgscope.analysis import Analysis
+    from imgscope.layers.index import LayerIndex
 
 Post = Callable[[Message], object]
 T = TypeVar("T")
@@ -82,13 +83,16 @@ def _told(post: Post, job: Job, *, opening: bool = False, fatal: bool = False) -
             post(messages.Cancelled(job))
 
 
-def open_target(reference: str, post: Post, job: Job) -> None:
-    """Open the source that a reference names; without one the engine, else the demo images."""
+def open_target(reference: str, post: Post, job: Job, opened: Callable[[], Source] | None = None) -> None:
+    """Open the source that a reference names; without one the engine, else the demo images.
+
+    `opened` gives the source where somebody opened it already.
+    """
     with _told(post, job, fatal=True):
         target = parse_target(reference)
         notice = ""
         try:
-            source = open_source(target, job)
+            source = opened() if opened else open_source(target, job)
         except EngineError as error:
             if reference:
                 raise
@@ -124,17 +128,30 @@ def find_image(source: Source, name: str, platform: Platform | None, post: Post,
         post(messages.Found(source.find(name, platform)))
 
 
-def list_images(source: Source, post: Post, job: Job) -> None:
-    """List the images, better at every step; where it is cheap, read each to know its waste."""
+def list_images(source: Source, post: Post, job: Job, first: Callable[[], Iterable[str]] = tuple) -> None:
+    """List the images, better at every step, those first whose ids `first` gives.
+
+    Where it is cheap, each is read to know its waste.
+    """
     with _told(post, job):
         images: Sequence[Image] = ()
-        for images in source.images(job):
+        posted: Sequence[Image] | None = None
+        due = 0.0
+        for images in source.images(job, first):
+            if (now := time.monotonic()) >= due:
+                # the names at once, then what is known of those in view; the forest of all costs some time
+                due = now + _REFRESH if posted is not None else 0
+                post(_listing(images))
+                posted = images
+        if posted is not images:
             post(_listing(images))
         if source.cheap:
             _measure(source, list(images), post, job)
 
 
 def _measure(source: Source, images: list[Image], post: Post, job: Job) -> None:
+    from imgscope.analysis import analyze, cache_for
+
     shown = time.monotonic()
     for position, image in enumerate(images):
         with suppress(ImgscopeError):  # said when it is opened; until then its figures are not known
@@ -155,6 +172,8 @@ def _listing(images: Sequence[Image]) -> messages.ImagesListed:
 
 def open_image(source: Source, image: Image, post: Post, job: Job) -> None:
     """Read the layers of an image, telling of each one and of the bytes in between."""
+    from imgscope.analysis import analyze, cache_for
+
     last = 0.0
 
     def report(done: int, total: int | None) -> None:
@@ -176,6 +195,8 @@ def open_image(source: Source, image: Image, post: Post, job: Job) -> None:
 
 def make_view(analysis: Analysis, layer: int, merged: bool, post: Post, job: Job) -> None:
     """The tree of one layer."""
+    from imgscope.layers.view import LayerView
+
     dead = (copy for path in analysis.waste.paths for copy in path.copies)
     view = LayerView(analysis.overlay, layer, merged=merged, dead=dead)
     if not job.cancelled:

@@ -31,6 +31,7 @@ from imgscope.ui.widgets.wasted import WastedPaths
 if TYPE_CHECKING:
     from imgscope.actions.plan import Done
     from imgscope.analysis import Analysis
+    from imgscope.sources.base import Source
 
 _PAUSE = 0.4  # seconds without another change before the images are listed anew
 _KEPT = 8  # analyses kept for the way back
@@ -55,9 +56,16 @@ class MainScreen(ActingScreen):
         Binding("f5,ctrl+r", "reload", "Reload", show=False, id="reload", tooltip="List the images anew"),
     ]
 
-    def __init__(self, reference: str = "", platform: Platform | None = None) -> None:
+    def __init__(
+        self,
+        reference: str = "",
+        platform: Platform | None = None,
+        opened: Callable[[], Source] | None = None,
+    ) -> None:
+        """`opened` gives the source where it is being opened already."""
         super().__init__()
         self._reference = reference
+        self._opened_source = opened
         self._platform = platform
         self._named: str | None = None  # what the command line names, until it is found
         self._listing = Job()
@@ -88,7 +96,8 @@ class MainScreen(ActingScreen):
         self._images.set_note("looking for images …")
         self._images.focus()
         job = self._listing
-        self._work(lambda: loader.open_target(self._reference, self.post_message, job))
+        opened = self._opened_source
+        self._work(lambda: loader.open_target(self._reference, self.post_message, job, opened))
 
     def _work(self, work: Callable[[], None]) -> None:
         self.run_worker(loader.in_thread(work))
@@ -117,7 +126,8 @@ class MainScreen(ActingScreen):
     def _list(self) -> None:
         if (source := self.source) is not None:
             job = self._listing
-            self._work(lambda: loader.list_images(source, self.post_message, job))
+            first = self._images.in_view
+            self._work(lambda: loader.list_images(source, self.post_message, job, first))
 
     @on(messages.ImagesListed)
     def _images_listed(self, message: messages.ImagesListed) -> None:

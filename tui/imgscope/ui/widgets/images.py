@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.cells import cell_len
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
 
-from imgscope.images.ancestry import Forest, Node
-from imgscope.images.model import Image
 from imgscope.report import branches, candidate_names, node_name
 from imgscope.text import age_text, clean, size_text
 from imgscope.ui.widgets.lines import TOP, Lines, Piece, fit, fit_end
+
+if TYPE_CHECKING:
+    from imgscope.images.ancestry import Forest, Node
+    from imgscope.images.model import Image
 
 _SIZE, _AGE, _USED = 8, 9, 7
 
@@ -62,6 +64,12 @@ class ImageTree(Lines):
         if not nodes and self.node is not None:
             nodes = [self.node]
         return [node.image for node in nodes if node.image is not None]
+
+    def in_view(self) -> list[str]:
+        """The ids of the images that are on the screen, the one under the cursor first. From any thread."""
+        rows, top = self._rows, self.scroll_offset.y
+        seen = rows[self.cursor : self.cursor + 1] + rows[top : top + self.size.height]
+        return [node.id for node, _ in seen]
 
     def action_mark(self) -> None:
         """Mark the image under the cursor, or not any more, and go on to the next."""
