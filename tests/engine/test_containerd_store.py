@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import docker
 import pytest
@@ -286,3 +287,18 @@ def test_a_platform_that_is_not_there(store: Store, built: str, loaded: Path) ->
     )
     done = program.run("analyze", "app:1", "--platform", "linux/arm/v7", environment=store.environment)
     assert program.complaint(done) == f"app:1 is not there for linux/arm/v7, only for {Platform.host()}."
+
+
+@pytest.mark.usefixtures("loaded")
+def test_what_is_kept_tells_the_same(store: Store, built: str) -> None:
+    """Also of the blobs, which belong to the store and not to the diff IDs; of each platform its own."""
+
+    def told(*more: str) -> list[Any]:
+        calls = [[built], ["app:1"], [built, "--platform", "linux/s390x"]]
+        return [program.answer("analyze", *call, *more, environment=store.environment) for call in calls]
+
+    without = told("--no-cache")
+    assert without == told() == told()
+    here, _, there = ([layer["digest"] for layer in report["layers"]] for report in without)
+    assert here[0] == there[0] != without[0]["layers"][0]["diff_id"]
+    assert here[1] != there[1]
