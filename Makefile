@@ -12,7 +12,7 @@ PYTHON ?=
 PIP := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check
 SOURCES := tui tests $(wildcard screenshots/*.py)
 
-.PHONY: help run test check lint format screenshots clean
+.PHONY: help run test check lint format bench screenshots clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is to make
@@ -35,6 +35,10 @@ lint: $(VENV)/.dev  ## format, lint and types, nothing changed
 format: $(VENV)/.dev  ## format the code and mend what ruff can
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
+
+bench: $(VENV)/.test  ## measure imgscope beside dive, half an hour: make bench ARGS="--only plain gzip"
+	@sh tests/setup.sh || echo 'not all packages could be installed: the cases that miss one say so' >&2
+	$(BIN)/python -m tests.bench $(or $(ARGS),--output tests/bench/RESULTS.md)
 
 screenshots: $(VENV)/.test  ## draw screenshots/*.svg with the real program
 	$(BIN)/python screenshots/make.py

@@ -1,0 +1,164 @@
+"""The benchmark: imgscope and dive in turn, as whole processes, on inputs that it makes itself.
+
+    python -m tests.bench [--runs N] [--only CASE …] [--folder DIR] [--output FILE]
+
+Prints tables as Markdown; with --output it writes them as well. What cannot be run here says why. Needs
+root for a daemon of its own, dive, and 3 GB of disk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from tests.bench import cases
+from tests.bench.cases import CASES, DIVE, IMGSCOPE, LAZYDOCKER, OPENED, SIBLINGS, Bench, Case
+from tests.bench.measure import Figures, MeasureError, Program, in_turn
+from tests.bench.report import Table, Target, cpu, machine, megabytes, number, seconds
+from tests.support.needs import find_tool
+
+START_UP = 0.6  # seconds to a painted list of 1,000 images
+KEYS = (*(case.key for case in CASES), "start-up", "growth-files", "growth-layers")
+
+
+def main() -> None:
+    """Run what was asked for, in the order of the report; each part is printed as soon as it is known."""
+    options = _options()
+    wanted = set(options.only or KEYS)
+    parts = []
+    with Bench(options.folder.absolute(), options.runs) as bench:
+        for part in (_against_dive, _start_up, _growth):
+            if text := part(bench, wanted):
+                print(f"\n{text}", flush=True)
+                parts.append(text)
+        head = _head(bench)
+    print(f"\n{head}")
+    if options.output is not None:
+        options.output.write_text("\n\n".join([head, *parts]) + "\n")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench",
+        description="Run imgscope and dive in turn, as whole processes, on inputs made here.",
+    )
+    folder = Path(os.environ.get("BENCH_DIR", "build/bench"))
+    parser.add_argument("--runs", type=int, default=5, help="runs of each program (default: 5)")
+    parser.add_argument("--only", nargs="+", choices=KEYS, metavar="CASE", help=", ".join(KEYS))
+    parser.add_argument("--folder", type=Path, default=folder, help="for the inputs (default: %(default)s)")
+    parser.add_argument("--output", type=Path, help="write the report there")
+    return parser.parse_args()
+
+
+def _head(bench: Bench) -> str:
+    docker = dive = None
+    if "engine" in vars(bench):  # one was started
+        docker = bench.engine.docker("version", "--format", "{{.Server.Version}}").stdout.strip()
+    if path := find_tool("dive"):
+        dive = subprocess.run([path, "--version"], capture_output=True, text=True).stdout.strip()
+    lines = "\n".join(f"- {line}" for line in machine(docker, dive))
+    return f"""\
+# Benchmark
+
+Written by `make bench`. Whole processes, run in turn (A B A B …), {bench.runs} times each: medians, with the
+fastest and the slowest run in brackets. Times are seconds of wall clock, CPU is user and system time, MB is
+the peak of the resident set. A target is the most that a figure may be; `**>**` marks a missed one.
+
+{lines}"""
+
+
+def _against_dive(bench: Bench, wanted: set[str]) -> str:
+    table = Table("case", "imgscope", "dive", "ratio, target", "CPU", "dive", "MB", "dive", "ratio, target")
+    for case in CASES:
+        if case.key in wanted and (taken := _measured(bench, table, case.title, case.programs)):
+            table.add(case.title, *_comparison(case, taken))
+    return f"""\
+## imgscope against dive
+
+{table}
+
+`imgscope analyze --json` against `CI=true dive`. *TUI*: both on a terminal of 160×45, until the first row of
+the file tree is drawn. *Unreadable root*: the time is compared with `docker save IMAGE | cat >/dev/null`, the
+memory with dive's.""" * (len(table.rows) > 1)
+
+
+def _comparison(case: Case, taken: dict[str, Figures]) -> list[str]:
+    ours, dive, other = taken[IMGSCOPE], taken[DIVE], taken[case.against]
+    return [
+        seconds(ours),
+        seconds(dive) + (f"; {case.against}: {seconds(other)}" if other is not dive else ""),
+        str(Target(ours.seconds / other.seconds, case.time)),
+        cpu(ours),
+        cpu(dive),
+        megabytes(ours),
+        megabytes(dive),
+        str(Target(ours.memory / dive.memory, case.memory)),
+    ]
+
+
+def _start_up(bench: Bench, wanted: set[str]) -> str:
+    if "start-up" not in wanted:
+        return ""
+    table = Table("until it is drawn", "imgscope", "target", "MB", "lazydocker", "MB")
+    title = f"image list of {SIBLINGS:,} images"
+    if taken := _measured(bench, table, title, cases.start_up):
+        ours, other = taken[IMGSCOPE], taken.get(LAZYDOCKER)
+        target = str(Target(ours.seconds, START_UP))
+        beside = [seconds(other), megabytes(other)] if other else ["not installed"]
+        table.add(title, seconds(ours), target, megabytes(ours), *beside)
+    return f"## Start-up\n\n{table}"
+
+
+def _growth(bench: Bench, wanted: set[str]) -> str:
+    tables = []
+    if "growth-files" in wanted:
+        tables.append(_grow(bench, "files", cases.FILES, 1e6, "µs a file"))
+    if "growth-layers" in wanted:
+        tables.append(_grow(bench, "layers", cases.LAYERS, 1e3, "ms a layer"))
+    return "\n\n".join(["## Growth", *map(str, tables), _GROWTH]) * bool(tables)
+
+
+_GROWTH = """\
+Plain docker-archives. The layers lie over 30,000 files; each changes 100 of them and adds 50. *Opened* is the
+TUI, until the first row of the file tree is drawn. *µs a file* and *ms a layer* are what each one more costs
+since the row above: where these stay the same, cost grows in a straight line."""
+
+
+def _grow(bench: Bench, kind: str, counts: Sequence[int], scale: float, each: str) -> Table:
+    columns = (IMGSCOPE, OPENED, DIVE)
+    table = Table("", *(head for name in columns for head in (name, each, "MB")))
+    last: tuple[int, dict[str, Figures]] | None = None
+    for count in counts:
+        title = f"{count:,} {kind}"
+        if taken := _measured(bench, table, title, partial(cases.growing, kind=kind, count=count)):
+            cells = []
+            for name in columns:
+                more = ""
+                if last is not None:
+                    more = number((taken[name].seconds - last[1][name].seconds) / (count - last[0]) * scale)
+                cells += [seconds(taken[name]), more, megabytes(taken[name])]
+            table.add(title, *cells)
+            last = count, taken
+    return table
+
+
+def _measured(
+    bench: Bench, table: Table, title: str, programs: Callable[[Bench], list[Program]]
+) -> dict[str, Figures] | None:
+    """The figures of some programs; where they cannot be had, the table says why."""
+    print(f"{title} …", file=sys.stderr, flush=True)
+    try:
+        return in_turn(programs(bench), bench.runs)
+    except MeasureError as error:
+        table.add(title, "not run")
+        table.reasons.append(f"{title}: {error}")
+        return None
+
+
+if __name__ == "__main__":
+    main()
