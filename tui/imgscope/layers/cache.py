@@ -58,8 +58,14 @@ _LAYER = re.compile(r"[0-9a-f]{64}")
 _OURS = re.compile(r"(image-)?[0-9a-f]{64}|new-.+")  # no other file is ever removed
 _KINDS = bytes(Kind)
 _COLUMNS = ("parents", "sizes", "modes", "uids", "gids", "mtimes", "offsets")
-# a part of a path that no path of an index has: `.`, `..`, or none between two slashes
-_BAD_DIR = re.compile(rb"(?:^|[\0/])(?:\.{1,2})?/|/(?:\.{1,2})?\0|(?:^|\0)\.{1,2}\0")
+# parts of paths that no path of an index has: `.`, `..`, and none between two slashes; only the root is empty
+_BAD_DIRS = tuple(
+    before + part + after
+    for before in (b"/", b"\0")
+    for part in (b"", b".", b"..")
+    for after in (b"/", b"\0")
+    if before + part + after != b"\0\0"
+)
 _BAD_NAMES = (b"/", b"\0.\0", b"\0..\0")
 
 _Number = Annotated[int, msgspec.Meta(ge=0)]
@@ -367,8 +373,9 @@ def _index(stored: _Layer) -> LayerIndex:
     _check(not index.kinds.translate(None, _KINDS), "kinds")
     _check(min(index.sizes, default=0) >= 0 and min(index.offsets, default=0) >= -1, "sizes")
 
-    names = b"\0" + stored.names
-    _check(not _BAD_DIR.search(stored.dirs) and not any(bad in names for bad in _BAD_NAMES), "paths")
+    dirs, names = b"\0" + stored.dirs, b"\0" + stored.names
+    _check(not any(bad in dirs for bad in _BAD_DIRS), "directories")
+    _check(not any(bad in names for bad in _BAD_NAMES), "names")
     index.dirs, index.names = _split(stored.dirs), _split(stored.names)
     _check(len(index.names) == count and max(index.parents, default=-1) < len(index.dirs), "names")
     if b"\0\0" in names:  # the root's name is empty
