@@ -3,109 +3,97 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from enum import Enum
+from itertools import accumulate
+from operator import sub
+from threading import Lock
 
+from imgscope.job import Job
 from imgscope.layers.index import Kind
 from imgscope.layers.overlay import REMOVED, ROOT, Dead, Overlay, State
+from imgscope.layers.rows import Tree
+from imgscope.layers.search import Pattern, search
+
+_BLOCK = 1 << 14  # nodes between two looks at the job; what is sorted at once, for other threads wait so long
+_KEPT = 1_000_000  # rows of all the views of an image that are kept
+
+
+class Sort(Enum):
+    """The order of what stands in one directory."""
+
+    NAME = "name"  # directories first
+    SIZE = "size"  # the largest first
+    DEAD = "dead"  # most dead bytes first
 
 
 class LayerView:
-    """The tree of one layer, ready to be walked from `ROOT` down.
+    """The tree of one layer: nodes are those of the overlay, from `ROOT` down.
 
     With `merged`, all paths that are there once layers 1..layer are stacked; else the paths that
-    this layer adds, changes or removes, and the directories on the way to them. Sums over subtrees
-    are made once, at construction: O(paths). `dead` are the image's dead copies.
+    this layer adds, changes or removes, and the directories on the way to them. `dead` has a byte
+    per version of the overlay, 1 for a copy that is dead (see `dead_versions`). `tree` is in the order of
+    names. Construction takes time in the number of paths shown, not of all there are, and raises
+    `CancelledError`.
     """
 
     def __init__(
-        self, overlay: Overlay, layer: int, *, merged: bool = False, dead: Iterable[Dead] = ()
+        self,
+        overlay: Overlay,
+        layer: int,
+        *,
+        merged: bool = False,
+        dead: bytes | bytearray = b"",
+        job: Job | None = None,
     ) -> None:
         self.overlay = overlay
         self.layer = layer
         self.merged = merged
-        # a copy that its own layer replaced is seen in no view
-        self._dead = {(copy.node, copy.stored_in) for copy in dead if copy.dead_since > copy.stored_in}
-        count = len(overlay)
-        self._sizes = array("q", bytes(8 * count))
-        self._gone = array("q", bytes(8 * count))
-        self._children: dict[int, list[int]] = {}
-        self._versions: dict[int, int] = {}
-        self._strays: dict[int, int] = {}  # file → one of its names, where its first name is gone
-        if merged:
-            self._take_merged(count)
+        self._dead = dead
+        self._orders: dict[Sort, Tree] = {}
+        take = _Taking(overlay, layer, merged, job or Job())
+        self.tree = take.tree()
+        nodes = self.tree.nodes
+        if len(nodes) * 16 < len(overlay):
+            self._places: dict[int, int] | array[int] = {node: place for place, node in enumerate(nodes)}
         else:
-            self._take_changes()
-        for version, node in self._strays.items():
-            self._sizes[node] = overlay.file_size(version)
-        self._sum(count)
+            self._places = array("i", (-1,)) * len(overlay)
+            for place, node in enumerate(nodes):
+                self._places[node] = place
+        # sums of all that stands before a position: a subtree is one range
+        self._sizes = array("q", accumulate(map(take.sizes.__getitem__, nodes), initial=0))
+        self._gone = array("q")
+        if take.gone:
+            self._gone.extend(accumulate((take.gone.get(node, 0) for node in nodes), initial=0))
 
-    def _take_merged(self, count: int) -> None:
-        overlay = self.overlay
-        for node in range(1, count):
-            version = overlay.at(node, self.layer)
-            if version >= 0:
-                self._take(node, version)
-                self._children.setdefault(overlay.parents[node], []).append(node)
-
-    def _take(self, node: int, version: int) -> None:
-        overlay = self.overlay
-        self._versions[node] = version
-        self._sizes[node] = overlay.file_size(version)
-        made = overlay.inode(version)
-        if made == version or overlay.at(overlay.node[made], self.layer) == made:
-            return
-        if self.merged or overlay.layer[made] == self.layer:
-            self._strays.setdefault(made, node)
-
-    def _take_changes(self) -> None:
-        overlay = self.overlay
-        parents = overlay.parents
-        seen = bytearray(len(overlay))
-        seen[ROOT] = 1
-        for version in overlay.versions(self.layer):
-            node = overlay.node[version]
-            if overlay.state[version] == State.UNCHANGED and not overlay.file_size(version):
-                continue  # a directory that layers carry along
-            self._take(node, version)
-            if overlay.entry[version] == REMOVED:
-                below = overlay.at(node, self.layer - 1)
-                self._gone[node] = overlay.file_size(below) if below >= 0 else 0
-            while not seen[node]:
-                seen[node] = 1
-                self._children.setdefault(parents[node], []).append(node)
-                node = parents[node]
-
-    def _sum(self, count: int) -> None:
-        parents, sizes, gone = self.overlay.parents, self._sizes, self._gone
-        for node in range(count - 1, 0, -1):  # children have higher numbers than their parents
-            if sizes[node]:
-                sizes[parents[node]] += sizes[node]
-            if gone[node]:
-                gone[parents[node]] += gone[node]
+    def _sum(self, sums: array[int], node: int) -> int:
+        if not sums:
+            return 0
+        place = self._places[node]
+        return sums[place + self.tree.spans[place]] - sums[place]
 
     def children(self, node: int = ROOT) -> Sequence[int]:
         """The nodes in a directory: directories first, then by name."""
-        names = self.overlay.names
-        return sorted(
-            self._children.get(node, ()), key=lambda child: (not self.is_directory(child), names[child])
-        )
+        nodes = self.tree.nodes
+        return [nodes[place] for place in self.tree.children(self._places[node])]
 
     def has_children(self, node: int) -> bool:
-        return node in self._children
+        return self.tree.spans[self._places[node]] > 1
 
     def size(self, node: int) -> int:
         """Bytes of the files at and below a node: all of them in the merged tree, else this layer's own.
 
         A file of several names counts once, in the merged tree under one that is there.
         """
-        return self._sizes[node]
+        return self._sum(self._sizes, node)
 
     def gone(self, node: int) -> int:
         """Bytes of the files that this layer removes at and below a node.
 
         A file of several names is gone with the one that it was stored under.
         """
-        return self._gone[node]
+        return self._sum(self._gone, node)
 
     def state(self, node: int) -> State:
         """What the layer does to a node; UNCHANGED for a directory that is only on the way."""
@@ -113,10 +101,8 @@ class LayerView:
 
     def version(self, node: int) -> int:
         """The version shown: for a removal what was removed, -1 for a directory that no layer stores."""
-        version = self._versions.get(node, -1)
-        if version >= 0 and self.overlay.entry[version] == REMOVED:
-            return self.overlay.at(node, self.layer - 1)
-        return version if version >= 0 else self.overlay.at(node, self.layer)
+        version = self.overlay.at(node, self.layer)
+        return version if version >= 0 or self.merged else self.overlay.at(node, self.layer - 1)
 
     def is_directory(self, node: int) -> bool:
         version = self.version(node)
@@ -125,4 +111,196 @@ class LayerView:
     def is_dead(self, node: int) -> bool:
         """Whether the copy that is shown is dead in the final image."""
         version = self.version(node)
-        return version >= 0 and (node, self.overlay.layer[version]) in self._dead
+        return 0 <= version < len(self._dead) and self._dead[version] == 1
+
+    def arranged(
+        self, sort: Sort = Sort.NAME, pattern: Pattern | None = None, job: Job | None = None
+    ) -> Tree:
+        """The tree in another order, and no more of it than a pattern finds; raises `CancelledError`."""
+        job = job or Job()
+        tree = self.tree
+        if sort != Sort.NAME:
+            known = self._orders.get(sort)
+            tree = self._orders[sort] = known or self._sorted(sort, job)
+        return search(self.overlay, tree, pattern, job) if pattern is not None else tree
+
+    def _sorted(self, sort: Sort, job: Job) -> Tree:
+        nodes, spans = self.tree.nodes, self.tree.spans
+        keys = self._keys(sort)
+        order, folders = array("i"), array("i")
+        stack = [0]
+        while stack:
+            place = stack.pop()
+            order.append(place)
+            if spans[place] > 1:
+                job.check()
+                folders.append(len(order) - 1)
+                below = list(self.tree.children(place))
+                below.reverse()  # the last is taken first, and equals stay in the order of their names
+                _sort(below, keys.__getitem__)
+                stack += below
+        return Tree(
+            array("i", map(nodes.__getitem__, order)), array("i", map(spans.__getitem__, order)), folders
+        )
+
+    def _keys(self, sort: Sort) -> array[int]:
+        """What is sorted by, for each place."""
+        nodes, spans, file_size = self.tree.nodes, self.tree.spans, self.overlay.file_size
+        if sort == Sort.DEAD:
+            own = (file_size(self.version(node)) if self.is_dead(node) else 0 for node in nodes)
+            sums = array("q", accumulate(own, initial=0))
+        else:
+            sums = self._sizes
+        keys = array("q", map(sub, sums[1:], sums))
+        for place in self.tree.folders:
+            keys[place] = sums[place + spans[place]] - sums[place]
+        if sort == Sort.SIZE and self._gone:  # where nothing is stored, what is gone is shown
+            for place, node in enumerate(nodes):
+                keys[place] = keys[place] or self.gone(node)
+        return keys
+
+
+class _Taking:
+    """The nodes of a view and their own bytes, before they are in order."""
+
+    def __init__(self, overlay: Overlay, layer: int, merged: bool, job: Job) -> None:
+        self._overlay = overlay
+        self._layer = layer
+        self._merged = merged
+        self._job = job
+        count = len(overlay)
+        self.sizes = array("q", bytes(8 * count))
+        self.gone: dict[int, int] = {}
+        self._plain = bytearray(count)  # 1 for what is shown and no directory
+        self._children: dict[int, list[int]] = {}
+        strays: dict[int, int] = {}  # file → one of its names, where its first name is gone
+        if merged:
+            self._take_merged(strays)
+        else:
+            self._take_changes(strays)
+        for version, node in strays.items():
+            self.sizes[node] = overlay.file_size(version)
+
+    def _take_merged(self, strays: dict[int, int]) -> None:
+        overlay, top = self._overlay, self._layer
+        heads, layers, below, entries = overlay.heads, overlay.layer, overlay.below, overlay.entry
+        contents, parents, plain, sizes = overlay.content, overlay.parents, self._plain, self.sizes
+        columns = [index.sizes for index in overlay.layers]
+        children: dict[int, list[int]] = self._children
+        for start in range(1, len(overlay), _BLOCK):
+            self._job.check()
+            for node in range(start, min(start + _BLOCK, len(overlay))):
+                version = heads[node]
+                while version >= 0 and layers[version] > top:
+                    version = below[version]
+                if version < 0 or (entry := entries[version]) == REMOVED:
+                    continue
+                content = contents[version]
+                if content >= 0:
+                    plain[node] = 1
+                    if content == version:
+                        sizes[node] = columns[layers[version] - 1][entry]
+                    elif overlay.at(overlay.node[content], top) != content:
+                        strays.setdefault(content, node)
+                parent = parents[node]
+                if parent in children:
+                    children[parent].append(node)
+                else:
+                    children[parent] = [node]
+
+    def _take_changes(self, strays: dict[int, int]) -> None:
+        overlay, layer, parents = self._overlay, self._layer, self._overlay.parents
+        seen = bytearray(len(overlay))
+        seen[ROOT] = 1
+        for count, version in enumerate(overlay.versions(layer)):
+            if count % _BLOCK == 0:
+                self._job.check()
+            node, content, size = overlay.node[version], overlay.content[version], overlay.file_size(version)
+            if overlay.state[version] == State.UNCHANGED and not size:
+                continue  # a directory that layers carry along
+            self.sizes[node] = size
+            if overlay.entry[version] == REMOVED:
+                was = overlay.at(node, layer - 1)
+                if was >= 0:
+                    content = overlay.content[was]
+                    if gone := overlay.file_size(was):
+                        self.gone[node] = gone
+            elif (
+                content not in (-1, version)
+                and overlay.layer[content] == layer
+                and overlay.at(overlay.node[content], layer) != content
+            ):
+                strays.setdefault(content, node)
+            self._plain[node] = content >= 0
+            while not seen[node]:
+                seen[node] = 1
+                self._children.setdefault(parents[node], []).append(node)
+                node = parents[node]
+
+    def tree(self) -> Tree:
+        """All nodes in the order of names, directories first."""
+        children, names, plain = self._children, self._overlay.names, self._plain
+        nodes, folders = array("i"), array("i")
+        ends: list[tuple[int, int]] = []
+        stack = [ROOT]
+        while stack:
+            node = stack.pop()
+            if node < 0:  # all that is below a folder was seen
+                ends.append((~node, len(nodes)))
+            elif node in children:
+                self._job.check()
+                stack.append(~len(nodes))
+                folders.append(len(nodes))
+                nodes.append(node)
+                below = children.pop(node)
+                _sort(below, names.__getitem__, reverse=True)  # the last is taken first
+                _sort(below, plain.__getitem__, reverse=True)
+                stack += below
+            else:
+                nodes.append(node)
+        spans = array("i", (1,)) * len(nodes)
+        for place, end in ends:
+            spans[place] = end - place
+        return Tree(nodes, spans, folders)
+
+
+class Views:
+    """The views of one image: those looked at last are kept, for the way back and forth. Safe in threads."""
+
+    def __init__(self, overlay: Overlay) -> None:
+        self.overlay = overlay
+        self._dead: bytearray | None = None
+        self._kept: OrderedDict[tuple[int, bool], LayerView] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, layer: int, merged: bool, job: Job) -> LayerView:
+        """The view of a layer, made where it is not kept; raises `CancelledError`."""
+        with self._lock:
+            view = self._kept.pop((layer, merged), None)
+            if self._dead is None:
+                self._dead = dead_versions(self.overlay, self.overlay.dead())
+            if view is None:
+                view = LayerView(self.overlay, layer, merged=merged, dead=self._dead, job=job)
+            self._kept[layer, merged] = view
+            while len(self._kept) > 1 and sum(len(kept.tree) for kept in self._kept.values()) > _KEPT:
+                self._kept.popitem(last=False)
+            return view
+
+
+def dead_versions(overlay: Overlay, dead: Iterable[Dead]) -> bytearray:
+    """A byte for each version of an overlay: 1 for a copy that is dead in the final image."""
+    marks = bytearray(len(overlay.node))
+    for copy in dead:
+        if copy.dead_since > copy.stored_in:  # a copy that its own layer replaced is seen in no view
+            version = overlay.at(copy.node, copy.stored_in)
+            if version >= 0 and overlay.content[version] == version:
+                marks[version] = 1
+    return marks
+
+
+def _sort(nodes: list[int], key: Callable[[int], int | bytes], *, reverse: bool = False) -> None:
+    """Sort in pieces, then these together: other threads wait for a sort, however long it takes."""
+    if len(nodes) > _BLOCK:
+        for start in range(0, len(nodes), _BLOCK):
+            nodes[start : start + _BLOCK] = sorted(nodes[start : start + _BLOCK], key=key, reverse=reverse)
+    nodes.sort(key=key, reverse=reverse)

@@ -24,8 +24,9 @@ from imgscope.sources.base import Source
 from imgscope.ui import messages
 
 if TYPE_CHECKING:
-    from imgscope.analysis import Analysis
     from imgscope.layers.index import LayerIndex
+    from imgscope.layers.search import Pattern
+    from imgscope.layers.view import Sort, Views
 
 Post = Callable[[Message], object]
 T = TypeVar("T")
@@ -193,11 +194,12 @@ def open_image(source: Source, image: Image, post: Post, job: Job) -> None:
         post(messages.Cancelled(job) if job.cancelled else messages.Opened(job, analysis))
 
 
-def make_view(analysis: Analysis, layer: int, merged: bool, post: Post, job: Job) -> None:
-    """The tree of one layer."""
-    from imgscope.layers.view import LayerView
-
-    dead = (copy for path in analysis.waste.paths for copy in path.copies)
-    view = LayerView(analysis.overlay, layer, merged=merged, dead=dead)
-    if not job.cancelled:
-        post(messages.ViewReady(job, view))
+def make_view(
+    views: Views, layer: int, merged: bool, sort: Sort, pattern: Pattern | None, post: Post, job: Job
+) -> None:
+    """The tree of one layer, sorted and filtered."""
+    with suppress(CancelledError):
+        view = views.get(layer, merged, job)
+        tree = view.arranged(sort, pattern, job)
+        job.check()
+        post(messages.ViewReady(job, view, tree))

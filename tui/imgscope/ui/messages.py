@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from imgscope.images.usage import Usage
     from imgscope.job import Job
     from imgscope.layers.index import LayerIndex
+    from imgscope.layers.rows import Tree
     from imgscope.layers.view import LayerView
     from imgscope.sources.base import Source
 
@@ -107,10 +108,11 @@ class Cancelled(Message):
 
 @dataclass
 class ViewReady(Message):
-    """A layer's tree can be drawn."""
+    """A layer's tree can be drawn: the view, and its tree in the order and through the filter asked for."""
 
     job: Job
     view: LayerView
+    tree: Tree
 
 
 @dataclass

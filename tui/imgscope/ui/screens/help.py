@@ -28,6 +28,10 @@ _GROUPS = (
         (
             ("v", "a layer's own changes, or all files up to it (merged)"),
             ("z", "the pane alone, or all panes"),
+            ("/", "filter files: part of a name, or a glob (* ? [ ]); with / the path, too"),
+            ("n  N", "next match, match before"),
+            ("S", "files by name, size or dead bytes"),
+            ("*  -", "open all directories, close all"),
             ("f5  ctrl+r", "list the images anew"),
             ("ctrl+p", "all commands and themes"),
             ("q  ctrl+c", "quit"),

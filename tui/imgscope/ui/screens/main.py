@@ -19,6 +19,8 @@ from imgscope.images.reference import same
 from imgscope.job import Job
 from imgscope.layers.index import Problem
 from imgscope.layers.overlay import ROOT
+from imgscope.layers.search import Pattern
+from imgscope.layers.view import Sort, Views
 from imgscope.text import bar, clean, percent_text, size_text
 from imgscope.ui import loader, messages
 from imgscope.ui.screens.acting import ActingScreen
@@ -32,9 +34,11 @@ if TYPE_CHECKING:
     from imgscope.actions.plan import Done
     from imgscope.analysis import Analysis
     from imgscope.sources.base import Source
+    from imgscope.ui.widgets.filter import FilterLine
 
 _PAUSE = 0.4  # seconds without another change before the images are listed anew
-_KEPT = 8  # analyses kept for the way back
+_KEPT = 8  # analyses kept for the way back …
+_KEPT_PATHS = 1_000_000  # … and the paths in them
 
 
 @runtime_checkable
@@ -47,6 +51,7 @@ class Leaving(Protocol):
 class MainScreen(ActingScreen):
     """Data comes in by messages of the workers; what the person does goes out as jobs."""
 
+    ALLOW_IN_MAXIMIZED_VIEW = "Footer, FilterLine"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "pane(1)", "Next pane", show=False, id="pane.next", tooltip="To the next pane"),
         Binding("shift+tab", "pane(-1)", "Previous pane", show=False, id="pane.previous"),
@@ -75,6 +80,8 @@ class MainScreen(ActingScreen):
         self._pause: Timer | None = None
         self._wanted: str | None = None  # the image shown in the layers pane
         self._analyses: OrderedDict[str, Analysis] = OrderedDict()
+        self._views: dict[str, Views] = {}  # of each of these
+        self._filter: FilterLine | None = None  # once it was asked for
         self.analysis: Analysis | None = None
         self.merged = False
         self._reveal: bytes | None = None  # a path to show as soon as its layer's tree is there
@@ -289,10 +296,17 @@ class MainScreen(ActingScreen):
     def _present(self, analysis: Analysis) -> None:
         """Show an image that was read."""
         image, waste, problems = analysis.image, analysis.waste, analysis.problems
+        if self.analysis is None or self.analysis.image.id != image.id:
+            self._forget_filter()
         self._analyses[image.id] = self.analysis = analysis
         self._analyses.move_to_end(image.id)
-        while len(self._analyses) > _KEPT:
-            self._analyses.popitem(last=False)
+        if (views := self._views.get(image.id)) is None or views.overlay is not analysis.overlay:
+            self._views[image.id] = Views(analysis.overlay)
+        while (count := len(self._analyses)) > 1 and (
+            count > _KEPT or sum(len(known.overlay) for known in self._analyses.values()) > _KEPT_PATHS
+        ):
+            gone, _ = self._analyses.popitem(last=False)
+            del self._views[gone]
         self._images.wasted[image.id] = waste.dead
         self._images.shown_id = image.id
         self._images.refresh()
@@ -320,8 +334,9 @@ class MainScreen(ActingScreen):
             self._files.clear("this image has no files")
             return
         job = self._viewing = Job()
-        merged = self.merged
-        self._work(lambda: loader.make_view(analysis, layer, merged, self.post_message, job))
+        views, merged = self._views[analysis.image.id], self.merged
+        sort, pattern = self._files.sort, self._files.pattern
+        self._work(lambda: loader.make_view(views, layer, merged, sort, pattern, self.post_message, job))
 
     @on(messages.ViewReady)
     def _view_ready(self, message: messages.ViewReady) -> None:
@@ -337,8 +352,19 @@ class MainScreen(ActingScreen):
             if gone := view.gone(ROOT):
                 title.append(f"removes {size_text(gone)}")
             note = "this layer changes no file"
+        if self._files.sort != Sort.NAME:
+            title.append(f"by {self._files.sort.value}")
+        if (pattern := self._files.pattern) is not None:
+            count = message.tree.marks.count(1)
+            found = f"{count:,} match{'' if count == 1 else 'es'}"
+            title.append(f"/{clean(pattern.text)}: {found}")
+            note = f"nothing is found by this {pattern}"
+            self._tell(f"{pattern}: {found}")
+        else:
+            self._tell("")
         broken = next((problem for problem in self.analysis.problems if problem.layer == view.layer), None)
-        self._files.show(view, clean(broken.message) if broken else note, "files", *title)
+        note = clean(broken.message) if broken else note
+        self._files.show(view, message.tree, note, "files", *title)
         if self._reveal is not None:
             path, self._reveal = self._reveal, None
             self._files.reveal(view.overlay.find(path))
@@ -358,10 +384,55 @@ class MainScreen(ActingScreen):
                 self._go_to(self._layers)
             return
         self.merged = False
+        self._forget_filter()
         self._reveal = item.path
         self._layers.go(item.stored_in[0])
         self._go_to(self._files)
         self._show_view()
+
+    # -- order and filter ---------------------------------------------------------------------------
+
+    @on(FileTree.Rearranged)
+    def _rearranged(self) -> None:
+        self._show_view()
+
+    async def action_filter(self) -> None:
+        """Ask for what the file tree is to show."""
+        if self.analysis is None or self._files.view is None:
+            return
+        if self._filter is None:
+            from imgscope.ui.widgets.filter import FilterLine
+
+            self._filter = FilterLine(self._files)
+            await self.mount(self._filter, before=self.query_one(Footer))
+        self._filter.open(self._files.pattern.text if self._files.pattern else "")
+
+    def _tell(self, note: str) -> None:
+        if self._filter is not None:
+            self._filter.tell(note)
+
+    def on_filter_line_typed(self, message: FilterLine.Typed) -> None:
+        if message.text != (self._files.pattern.text if self._files.pattern else ""):
+            self._files.pattern = Pattern(message.text) if message.text else None
+            self._show_view()
+
+    def on_filter_line_ended(self, message: FilterLine.Ended) -> None:
+        self._files.focus()
+        if not message.keep:
+            self._clear_filter()
+
+    def _clear_filter(self) -> None:
+        """All files again, with the cursor on what was found."""
+        view, node = self._files.view, self._files.node
+        if view is not None and node is not None:
+            self._reveal = view.overlay.path(node)
+        self._forget_filter()
+        self._show_view()
+
+    def _forget_filter(self) -> None:
+        self._files.pattern = None
+        if self._filter is not None:
+            self._filter.display = False
 
     # -- acting -------------------------------------------------------------------------------------
 
@@ -399,6 +470,8 @@ class MainScreen(ActingScreen):
             self._files.clear("cancelling …")
         elif self.maximized is not None:
             self.minimize()
+        elif self.focused is self._files and self._files.pattern is not None:
+            self._clear_filter()
         elif self.focused is self._files or self.focused is self._wasted:
             self._layers.focus()
         else:

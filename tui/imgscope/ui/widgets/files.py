@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
 from typing import ClassVar
 
 from rich.cells import cell_len
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
+from textual.message import Message
 
 from imgscope.layers.index import Kind
 from imgscope.layers.overlay import ROOT, Overlay, State
-from imgscope.layers.view import LayerView
+from imgscope.layers.rows import Rows, Tree
+from imgscope.layers.search import Pattern
+from imgscope.layers.view import LayerView, Sort
 from imgscope.text import name_text, size_text
 from imgscope.ui.widgets.lines import PANE_KEYS, Lines, Piece, fit
 
@@ -32,137 +37,209 @@ _KIND_LETTERS = {
     Kind.FIFO: "p",
 }
 _AUTO_OPEN = 40  # rows: small trees are shown open
+_UNFOLDED, _FOLDED = 1, 2  # by the person
 _LONG = 1000  # bytes of a name that are looked at: more than any screen is wide
 
 
 class FileTree(Lines):
     """Directories open as they are asked for; only rows that are seen are made."""
 
-    BINDINGS: ClassVar[list[BindingType]] = PANE_KEYS
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "screen.filter", "filter", id="files.filter", tooltip="Show what a pattern finds"),
+        *PANE_KEYS,
+        Binding("S", "sort", "Sort", show=False, id="files.sort", tooltip="By name, size or dead bytes"),
+        Binding(
+            "asterisk,plus",
+            "fold_all(True)",
+            "Open all",
+            show=False,
+            id="tree.open-all",
+            tooltip="Open all directories",
+        ),
+        Binding(
+            "minus",
+            "fold_all(False)",
+            "Close all",
+            show=False,
+            id="tree.close-all",
+            tooltip="Close all directories",
+        ),
+        Binding("n", "match(1)", "Next match", show=False, id="files.next", tooltip="To the next match"),
+        Binding(
+            "N", "match(-1)", "Match before", show=False, id="files.before", tooltip="To the match before"
+        ),
+    ]
+
+    @dataclass
+    class Rearranged(Message):
+        """Another order is wanted."""
+
+        files: FileTree
+
+        @property
+        def control(self) -> FileTree:
+            return self.files
 
     def __init__(self) -> None:
         super().__init__("files")
         self.view: LayerView | None = None
+        self.sort = Sort.NAME
+        self.pattern: Pattern | None = None
         self._overlay: Overlay | None = None
-        self._rows: list[tuple[int, int]] = []  # node, depth
-        self._unfolded: set[int] = set()  # by the person, in any layer of the image
-        self._folded: set[int] = set()
-        self._unasked: set[int] = set()  # opened by us, in this view
+        self._rows: Rows | None = None
+        self._folds = bytearray()  # for each node what the person did to it, in any layer of the image
         self._wanted = ROOT  # where the person put the cursor last
         self._placed = ROOT  # where the cursor was put instead, for this view has no such path
 
     @property
     def row_count(self) -> int:
-        return len(self._rows)
+        return len(self._rows) if self._rows is not None else 0
 
     @property
     def node(self) -> int | None:
-        return self._rows[self.cursor][0] if self._rows else None
+        return self._node(self.cursor) if self.row_count else None
+
+    def _node(self, row: int) -> int:
+        assert self._rows is not None
+        return self._rows.tree.nodes[self._rows[row]]
 
     def clear(self, note: str) -> None:
         """Nothing to show, and why."""
         self._keep()
-        self.view = None
-        self._rows = []
+        self.view = self._rows = None
         self.note = note
         self.set_title("files")
         self.changed(0)
 
-    def show(self, view: LayerView, note: str, *title: str) -> None:
-        """Draw a tree. What was open stays open; the cursor stays on its path, or as near as it gets."""
+    def show(self, view: LayerView, tree: Tree, note: str, *title: str) -> None:
+        """Draw a tree of a view. What was open stays open, the cursor on its path, or as near as it gets."""
         if view.overlay is self._overlay:
             self._keep()
         else:  # another image: what was open, and where the cursor was, means nothing in it
-            self._unfolded.clear()
-            self._folded.clear()
+            self._folds = bytearray(len(view.overlay))
             self._wanted = self._placed = ROOT
         self._overlay = view.overlay
         self.view = view
         self.note = note
         self.set_title(*title)
-        self._open_unasked()
-        self._rows = list(self._below(ROOT, 0))
-        rows = {node: row for row, (node, _) in enumerate(self._rows)}
-        place = self._wanted
-        while place > ROOT and place not in rows:
-            place = view.overlay.parents[place]
-        row = rows.get(place, 0)
-        self._placed = self._rows[row][0] if self._rows else ROOT
+        self._rows = rows = Rows(tree, self._shut(tree))
+        *_, position = tree.way(self._way(self._wanted))
+        if tree.marks and not tree.marks[position]:
+            position = max(tree.marks.find(1), 0)
+        row = rows.row(position)
+        self._placed = self._node(row) if len(rows) else ROOT
         self.changed(row)
+
+    def keep(self) -> None:
+        """The cursor is where the person wants it."""
+        self._wanted = self.node or ROOT
 
     def _keep(self) -> None:
         """Note where the person has put the cursor."""
         if self.node is not None and self.node != self._placed:
             self._wanted = self.node
 
-    def _open_unasked(self) -> None:
-        """Open what a person would open first: level by level, as long as all of it fits on a page."""
-        assert self.view is not None
-        self._unasked.clear()
-        room = _AUTO_OPEN
-        level = [ROOT]
-        while level:
-            below = [child for node in level for child in self.view.children(node)]
-            room -= len(below)
-            if room < 0 and len(below) > len(level):
-                return
-            self._unasked.update(level)
-            level = [child for child in below if self.view.has_children(child)]
+    def _way(self, node: int) -> list[int]:
+        """The nodes from the root to one."""
+        assert self._overlay is not None
+        way = []
+        while node > ROOT:
+            way.append(node)
+            node = self._overlay.parents[node]
+        return [ROOT, *reversed(way)]
 
-    def _is_open(self, node: int) -> bool:
-        return node in self._unfolded or (node in self._unasked and node not in self._folded)
-
-    def _below(self, node: int, depth: int) -> Iterable[tuple[int, int]]:
-        assert self.view is not None
-        stack = [(child, depth) for child in reversed(self.view.children(node))]
-        while stack:
-            child, level = stack.pop()
-            yield child, level
-            if self._is_open(child):
-                stack += [(grandchild, level + 1) for grandchild in reversed(self.view.children(child))]
+    def _shut(self, tree: Tree) -> bytearray:
+        """What is closed, a byte for each position of a tree."""
+        closed = bytearray(len(tree))
+        if tree.marks:  # the way to all that was found is open
+            for position in tree.folders:
+                closed[position] = not tree.on_way[position]
+            return closed
+        folds, nodes = self._folds, tree.nodes
+        for position in tree.folders:
+            closed[position] = folds[nodes[position]] != _UNFOLDED
+        for position in _unasked(tree):
+            closed[position] = folds[nodes[position]] == _FOLDED
+        return closed
 
     def reveal(self, node: int) -> bool:
         """Open the way to a node and put the cursor on it; False where it is not in this tree."""
-        if self.view is None:
+        if self._rows is None:
             return False
-        parents = self.view.overlay.parents
-        above = parents[node]
-        while above > ROOT:
-            self._unfolded.add(above)
-            above = parents[above]
-        self._rows = list(self._below(ROOT, 0))
-        for row, (found, _) in enumerate(self._rows):
-            if found == node:
-                self.changed(row)
-                return True
+        nodes = self._way(node)
+        way = list(self._rows.tree.way(nodes))
+        self._open(way[:-1] if len(way) == len(nodes) else way)
+        if len(way) == len(nodes):
+            self.changed(self._rows.row(way[-1]))
+            return True
         self.changed()
         return False
 
+    def _open(self, way: list[int]) -> None:
+        """Open directories, each in the one before, the root first."""
+        assert self._rows is not None
+        for position in way[1:]:
+            if self._rows.closed[position]:
+                self._set_fold(position, _UNFOLDED)
+                self._rows.unfold(self._rows.row(position))
+
+    def _set_fold(self, position: int, fold: int) -> None:
+        """Note what the person did; what was done to a filtered tree ends with it."""
+        assert self._rows is not None
+        if not self._rows.tree.marks:
+            self._folds[self._rows.tree.nodes[position]] = fold
+
     def fold(self, number: int, opened: bool) -> None:
-        assert self.view is not None
-        node, depth = self._rows[number]
-        if opened and self.view.has_children(node):
-            if self._is_open(node):
+        assert self._rows is not None
+        assert self._overlay is not None
+        position, tree = self._rows[number], self._rows.tree
+        closed, full = self._rows.closed[position], tree.spans[position] > 1
+        if opened and full:
+            if closed:
+                self._set_fold(position, _UNFOLDED)
+                self._rows.unfold(number)
+                self.changed()
+            else:
                 self.cursor = number + 1
-            else:
-                self._unfolded.add(node)
-                self._rows[number + 1 : number + 1] = self._below(node, depth + 1)
-                self.changed()
         elif not opened:
-            if self._is_open(node) and self.view.has_children(node):
-                self._unfolded.discard(node)
-                self._folded.add(node)
-                end = number + 1
-                while end < len(self._rows) and self._rows[end][1] > depth:
-                    end += 1
-                del self._rows[number + 1 : end]
+            if full and not closed:
+                self._set_fold(position, _FOLDED)
+                self._rows.fold(number)
                 self.changed()
-            else:
-                parent = self.view.overlay.parents[node]
-                for row in range(number - 1, -1, -1):
-                    if self._rows[row][0] == parent:
-                        self.cursor = row
-                        break
+            elif (parent := self._overlay.parents[tree.nodes[position]]) > ROOT:
+                self.cursor = self._rows.row(tree.nodes.index(parent, 0, position))
+
+    def action_fold_all(self, opened: bool) -> None:
+        if self._rows is None:
+            return
+        tree, here = self._rows.tree, self._rows[self.cursor] if self.row_count else 0
+        if not tree.marks:
+            self._folds = bytearray((_UNFOLDED if opened else _FOLDED,)) * len(self._folds)
+        closed = bytearray(len(tree))
+        if not opened:
+            for position in tree.folders:
+                closed[position] = 1
+        self._rows = Rows(tree, closed)
+        self.changed(self._rows.row(here))
+
+    def action_sort(self) -> None:
+        orders = list(Sort)
+        self.sort = orders[(orders.index(self.sort) + 1) % len(orders)]
+        self.post_message(self.Rearranged(self))
+
+    def action_match(self, step: int) -> None:
+        """To the next match, or the one before, around the end."""
+        if self._rows is None or not self.row_count:
+            return
+        marks, here = self._rows.tree.marks, self._rows[self.cursor]
+        if step > 0:
+            found = marks.find(1, here + 1)
+            found = found if found >= 0 else marks.find(1)
+        else:
+            found = marks.rfind(1, 0, here)
+            found = found if found >= 0 else marks.rfind(1)
+        if found >= 0:
+            self.reveal(self._rows.tree.nodes[found])
 
     def head(self, width: int) -> str:
         attributes = f"{'mode':<11} {'owner':>9} " if width >= _WIDE else ""
@@ -177,13 +254,15 @@ class FileTree(Lines):
     def row(self, number: int, width: int) -> Iterable[Piece]:
         view = self.view
         assert view is not None
-        node, depth = self._rows[number]
+        assert self._rows is not None
+        position, tree = self._rows[number], self._rows.tree
+        node = tree.nodes[position]
         state = view.state(node)
         sign, style = _SIGNS[state]
         version = view.version(node)
         entry = view.overlay.describe(version) if version >= 0 else None
         kind = view.overlay.kind(version) if version >= 0 else Kind.DIRECTORY
-        fold = ("▾ " if self._is_open(node) else "▸ ") if view.has_children(node) else "  "
+        fold = ("▸ " if self._rows.closed[position] else "▾ ") if tree.spans[position] > 1 else "  "
         name = _short(view.overlay.names[node])
         if kind == Kind.DIRECTORY:
             name += "/"
@@ -209,12 +288,18 @@ class FileTree(Lines):
         size = view.gone(node) if gone else view.size(node)
         text = ("−" if gone and size else "") + (size_text(size) if size or kind == Kind.FILE else "")
         space = self._space(width, attributes)
-        indent = min(2 * depth, max(space - 24, 0))  # a deep tree must leave room for names
+        indent = self._indent(node, max(space - 24, 0))  # a deep tree must leave room for names
         left = max(space - 4 - indent - 1, 1)  # a blank before the next column
         shown = fit(name, min(cell_len(name), left))
         yield f"{sign} ", style
         yield " " * indent + fold, "dim"
-        yield shown, style or ("" if state != State.NONE else "dim")
+        if tree.marks and tree.marks[position] and self.pattern is not None:
+            start, end = self.pattern.span(shown)
+            yield shown[:start], style
+            yield shown[start:end], "match"
+            yield shown[end:], style
+        else:
+            yield shown, style or ("" if state != State.NONE else "dim")
         yield fit(detail, left - cell_len(shown)) + " ", "dim"
         yield attributes, "dim"
         yield fit(text, _SIZE, right=True), "dead" if dead else "removed" if gone else ""
@@ -222,17 +307,41 @@ class FileTree(Lines):
 
     def action_select(self) -> None:
         """Enter, and a double click, open and close directories."""
-        if self.view is not None and self._rows:
-            node = self._rows[self.cursor][0]
-            if self.view.has_children(node):
-                self.fold(self.cursor, not self._is_open(node))
+        if self._rows is not None and self.row_count:
+            position = self._rows[self.cursor]
+            if self._rows.tree.spans[position] > 1:
+                self.fold(self.cursor, bool(self._rows.closed[position]))
         super().action_select()
+
+    def _indent(self, node: int, most: int) -> int:
+        assert self._overlay is not None
+        indent, parents = 0, self._overlay.parents
+        while indent < most and (node := parents[node]) > ROOT:
+            indent += 2
+        return min(indent, most)
 
     def _changes(self, node: int) -> tuple[str, ...]:
         assert self.view is not None
         overlay = self.view.overlay
         version = overlay.at(node, self.view.layer)
         return overlay.changes(version) if version >= 0 else ()
+
+
+def _unasked(tree: Tree) -> Iterable[int]:
+    """What a person would open first: level by level, as long as all of it fits on a page."""
+    room = _AUTO_OPEN
+    level = [0]
+    opened: list[int] = []
+    while level:
+        below: list[int] = []
+        for position in level:
+            below += islice(tree.children(position), max(room, len(level)) + 1)
+        room -= len(below)
+        if room < 0 and len(below) > len(level):
+            break
+        opened += level
+        level = [child for child in below if tree.spans[child] > 1]
+    return opened
 
 
 def _mode(kind: Kind, mode: int) -> str:

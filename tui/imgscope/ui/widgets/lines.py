@@ -79,6 +79,7 @@ class Lines(ScrollView, can_focus=True):
         & > .lines--metadata { color: $diff-metadata; }
         & > .lines--removed { color: $diff-removed; }
         & > .lines--dead { color: $dead; }
+        & > .lines--match { color: $accent; text-style: bold underline; }
         /* a tint: the colours of the text must stay readable on it, in every theme */
         & > .lines--cursor { background: $primary 30%; }
         & > .lines--cursor-blurred { background: $foreground 9%; }
@@ -100,6 +101,7 @@ class Lines(ScrollView, can_focus=True):
             "metadata",
             "removed",
             "dead",
+            "match",
             "cursor",
             "cursor-blurred",
         )
@@ -219,7 +221,8 @@ class Lines(ScrollView, can_focus=True):
             self.scroll_to(y=self.cursor - self.page + 1, animate=False, immediate=True)
 
     def watch_cursor(self, old: int, new: int) -> None:
-        self.refresh()
+        top = TOP - round(self.scroll_y)
+        self.refresh(*(Region(0, top + row, self.size.width, 1) for row in (old, new) if top + row >= TOP))
         self.show_cursor()
         if self.row_count:
             self.post_message(self.Highlighted(self, new))

@@ -1,0 +1,133 @@
+"""File trees in the order they are shown, and which of their rows are seen.
+
+A tree lists its nodes depth first. All that is below a directory then stands right after it: a closed
+directory hides one range, opening everything makes one long range, and no row is an object.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from itertools import accumulate, compress
+
+
+class Tree:
+    """Nodes of an overlay, depth first. A position is an index into the columns; 0 is the root.
+
+    `spans` counts a node and all below it. `folders` are the positions of all nodes that have any
+    below them, rising. Where the tree is filtered, `marks` has a byte per position, 1 for a match,
+    and `on_way` one that is 1 where a match stands below; else both are empty.
+    """
+
+    __slots__ = ("folders", "marks", "nodes", "on_way", "spans")
+
+    def __init__(
+        self,
+        nodes: array[int],
+        spans: array[int],
+        folders: array[int],
+        marks: bytes = b"",
+        on_way: bytes = b"",
+    ) -> None:
+        self.nodes = nodes
+        self.spans = spans
+        self.folders = folders
+        self.marks = marks
+        self.on_way = on_way
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def children(self, position: int = 0) -> Iterator[int]:
+        """The positions right below one."""
+        spans = self.spans
+        end = position + spans[position]
+        position += 1
+        while position < end:
+            yield position
+            position += spans[position]
+
+    def way(self, nodes: Iterable[int]) -> Iterator[int]:
+        """The positions of nodes, each the parent of the next, as far as they are in the tree."""
+        start, end = 0, len(self)
+        for node in nodes:
+            try:
+                position = self.nodes.index(node, start, end)
+            except ValueError:
+                return
+            yield position
+            start, end = position + 1, position + self.spans[position]
+
+    def filtered(self, marks: bytearray) -> Tree:
+        """The nodes that match, what is below them, and the way there; `marks` tells matches by position."""
+        shown, on_way = bytearray(marks), bytearray(len(marks))
+        shown[0] = 1
+        covered = 0
+        for position in self.folders:
+            end = position + self.spans[position]
+            if marks.find(1, position + 1, end) >= 0:
+                shown[position] = on_way[position] = 1
+            if marks[position] and position >= covered:
+                shown[position:end] = b"\1" * (end - position)
+                covered = end
+        places = array("i", accumulate(shown, initial=0))
+        spans, folders = array("i", (1,)) * places[-1], array("i")
+        for position in self.folders:
+            place = places[position]
+            span = places[position + self.spans[position]] - place
+            if shown[position] and span > 1:
+                spans[place] = span
+                folders.append(place)
+        nodes = array("i", compress(self.nodes, shown))
+        return Tree(nodes, spans, folders, bytes(compress(marks, shown)), bytes(compress(on_way, shown)))
+
+
+class Rows:
+    """The positions of a tree that are seen, row by row: all that no closed directory hides.
+
+    `closed` has a byte per position, 1 for what is closed; the rows keep it and change it.
+    """
+
+    def __init__(self, tree: Tree, closed: bytearray) -> None:
+        self.tree = tree
+        self.closed = closed
+        self._rows = self._below(0)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, row: int) -> int:
+        return self._rows[row]
+
+    def row(self, position: int) -> int:
+        """The row of a position, or that of the nearest one above it where it is not seen."""
+        row = bisect_left(self._rows, position)
+        return row if row < len(self._rows) and self._rows[row] == position else max(row - 1, 0)
+
+    def fold(self, row: int) -> None:
+        """Close what stands in a row."""
+        position = self._rows[row]
+        self.closed[position] = 1
+        del self._rows[row + 1 : bisect_left(self._rows, position + self.tree.spans[position], row + 1)]
+
+    def unfold(self, row: int) -> None:
+        """Open what stands in a row and is closed; what was open below it is so still."""
+        position = self._rows[row]
+        self.closed[position] = 0
+        self._rows[row + 1 : row + 1] = self._below(position)
+
+    def _below(self, position: int) -> array[int]:
+        """What is seen below an open directory."""
+        rows, spans = array("i"), self.tree.spans
+        start, end = position + 1, position + spans[position]
+        while start < end:
+            stop = self.closed.find(1, start, end)
+            if stop < 0:
+                rows.extend(range(start, end))
+                break
+            if stop > start:
+                rows.extend(range(start, stop))
+            rows.append(stop)
+            start = stop + spans[stop]
+        return rows

@@ -1,0 +1,87 @@
+"""The line in which a person types what to look for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Input, Static
+
+from imgscope.ui.widgets.lines import Lines
+
+_HELP = "part of a name; * ? [ ] make it a glob, / looks at paths"
+
+
+class FilterLine(Horizontal):
+    """One line above the footer. The keys that move, move in the pane that is filtered."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter,tab", "end(True)", "keep", id="filter.keep", tooltip="Back to the tree, filtered"),
+        Binding("escape", "end(False)", "clear", id="filter.clear", tooltip="All files again"),
+        Binding("up", "move(-1)", "Up", show=False, id="filter.up"),
+        Binding("down", "move(1)", "Down", show=False, id="filter.down"),
+        Binding("pageup", "page(-1)", "Page up", show=False, id="filter.page-up"),
+        Binding("pagedown", "page(1)", "Page down", show=False, id="filter.page-down"),
+    ]
+
+    @dataclass
+    class Typed(Message):
+        """The text is another one."""
+
+        text: str
+
+        def can_replace(self, message: Message) -> bool:
+            return isinstance(message, FilterLine.Typed)
+
+    @dataclass
+    class Ended(Message):
+        """The person is done; the filter stays where `keep`."""
+
+        keep: bool
+
+    def __init__(self, pane: Lines) -> None:
+        super().__init__(id="filter")
+        self._pane = pane
+
+    def compose(self) -> ComposeResult:
+        yield Static("/", id="filter-sign")
+        yield Input(compact=True, id="filter-text", select_on_focus=False)
+        yield Static(_HELP, id="filter-note", markup=False)
+
+    def open(self, text: str) -> None:
+        """Let the person type, after what is there."""
+        self.display = True
+        entry = self.query_one(Input)
+        entry.value = text
+        entry.action_end()
+        entry.focus()
+
+    def tell(self, note: str) -> None:
+        """What the text means and what it finds; empty: how it is used."""
+        self.query_one("#filter-note", Static).update(Content(note or _HELP))
+
+    @on(Input.Changed)
+    def _changed(self, event: Input.Changed) -> None:
+        event.stop()
+        self.post_message(self.Typed(event.value))
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.action_end(True)
+
+    def action_end(self, keep: bool) -> None:
+        self.display = False
+        self.post_message(self.Ended(keep))
+
+    def action_move(self, rows: int) -> None:
+        self._pane.action_move(rows)
+
+    def action_page(self, pages: int) -> None:
+        self._pane.action_page(pages)
