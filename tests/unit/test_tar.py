@@ -624,6 +624,7 @@ def test_whiteouts() -> None:
         + member(b"a/.wh..wh..opq")
         + member(b".wh..wh..opq")
         + member(b".wh..wh.plnk/1.2", b"linked")
+        + member(b".wh..wh.plnk/3.4", b"linked, too")
         + member(b"a/.wh..wh.aufs")
         + member(b"a/.whole", b"1")
         + END
@@ -634,6 +635,7 @@ def test_whiteouts() -> None:
         (b"a", Kind.OPAQUE, 0),
         (b"", Kind.OPAQUE, 0),
         (b".wh..wh.plnk/1.2", Kind.IGNORED, 0),
+        (b".wh..wh.plnk/3.4", Kind.IGNORED, 0),
         (b"a/.wh..wh.aufs", Kind.IGNORED, 0),
         (b"a/.whole", Kind.FILE, 1),
     ]

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterator
 from struct import Struct
+from typing import Generic, TypeVar
 from zlib import adler32
 
 from imgscope.errors import DamagedError
@@ -42,7 +42,6 @@ _KINDS = {
     b"5": Kind.DIRECTORY,
     b"6": Kind.FIFO,
 }
-_PLAIN = frozenset((b"0", b"5"))
 _EXTENSIONS = frozenset((b"x", b"X", b"g", b"L", b"K"))
 _WHITEOUT = b".wh."
 _OPAQUE = b".wh..wh..opq"
@@ -54,7 +53,8 @@ _INTEGER = re.compile(rb"-?[0-9]{1,19}")
 _DECIMAL = re.compile(rb"-?[0-9]{1,19}(\.[0-9]*)?")
 
 # As plain numbers: members of an enumeration cost a look-up each time.
-_FILE, _DIRECTORY, _DOT = int(Kind.FILE), int(Kind.DIRECTORY), ord(".")
+_FILE, _DIRECTORY, _SYMLINK, _DOT = int(Kind.FILE), int(Kind.DIRECTORY), int(Kind.SYMLINK), ord(".")
+_COMMON = {b"0": _FILE, b"5": _DIRECTORY, b"2": _SYMLINK}
 
 
 def index_tar(tape: Tape, job: Job | None = None, *, digest: bool = False) -> LayerIndex:
@@ -143,10 +143,6 @@ def _bounded(value: int) -> int:
     return value
 
 
-# What headers hold repeats from one to the next: numbers are read once for each spelling.
-
-
-@lru_cache(maxsize=1 << 16)
 def _size(field: bytes) -> int:
     """Bytes of content, or -1 where the field is no such number."""
     try:
@@ -155,7 +151,6 @@ def _size(field: bytes) -> int:
         return -1
 
 
-@lru_cache(maxsize=8192)
 def _owner(field: bytes) -> tuple[int, int, int] | None:
     """Mode, uid and gid, or None where one is no number."""
     try:
@@ -164,7 +159,6 @@ def _owner(field: bytes) -> tuple[int, int, int] | None:
         return None
 
 
-@lru_cache(maxsize=8192)
 def _time(field: bytes) -> float | None:
     """Seconds since 1970, or None where the field is no number."""
     try:
@@ -173,7 +167,6 @@ def _time(field: bytes) -> float | None:
         return None
 
 
-@lru_cache(maxsize=8192)
 def _expected(field: bytes) -> int:
     """What `adler32(header) & 0xFFFF` is where the checksum in `field` is right.
 
@@ -186,9 +179,29 @@ def _expected(field: bytes) -> int:
         return -1
 
 
+_T = TypeVar("_T")
+
+
+class _Read(dict[bytes, _T], Generic[_T]):
+    """What a field of a header says, read once for each spelling: most repeat from one to the next."""
+
+    def __init__(self, read: Callable[[bytes], _T], limit: int) -> None:
+        self._read, self._limit = read, limit
+
+    def __missing__(self, field: bytes) -> _T:
+        if len(self) >= self._limit:
+            self.clear()
+        value = self[field] = self._read(field)
+        return value
+
+
+_SIZES, _OWNERS = _Read(_size, 1 << 16), _Read(_owner, 8192)
+_TIMES, _CHECKSUMS = _Read(_time, 8192), _Read(_expected, 8192)
+
+
 def _checksum_fits(header: bytes) -> bool:
     field = header[148:156]
-    if adler32(header) & 0xFFFF == _expected(field):
+    if adler32(header) & 0xFFFF == _CHECKSUMS[field]:
         return True
     try:
         # some old writers summed signed bytes
@@ -237,66 +250,105 @@ class _Walker:
 
     def walk(self) -> Iterator[tuple[int, Iterator[bytes]]]:
         """Add all entries; gives the files that have content, where they are asked for."""
-        tape, files, folders = self.tape, self.files, self.folders
-        unpack, append = _HEADER.unpack_from, self.index.append
-        window, base = b"", 0
+        tape, files, folders, index = self.tape, self.files, self.folders, self.index
+        unpack = _HEADER.unpack_from
+        # Nearly all entries are files, directories and symlinks with a plain header: what `entry` comes
+        # to for these, in short, and what `LayerIndex.append` does.
+        sizes, owners, times, checksums, common = _SIZES, _OWNERS, _TIMES, _CHECKSUMS, _COMMON
+        add_parent, add_name, add_kind = index.parents.append, index.names.append, index.kinds.append
+        add_size, add_mode, add_uid = index.sizes.append, index.modes.append, index.uids.append
+        add_gid, add_time, add_offset = index.gids.append, index.mtimes.append, index.offsets.append
+        window, base, end, offset = b"", 0, 0, 0
         extended = _NOTHING
         while True:
-            at = self.offset - base
-            if at + BLOCK > len(window):
+            at = offset - base
+            if at + BLOCK > end:
+                self.offset = offset
                 if self.job is not None:
                     self.job.check()
-                window, base, at = tape.window(self.offset), self.offset, 0
-                if not window:
+                window, base, at = tape.window(offset), offset, 0
+                end = len(window)
+                if not end:
                     self.problem("the layer has no end mark; what comes after may be missing")
                     return
-                if len(window) < BLOCK:
+                if end < BLOCK:
                     raise DamagedError("the layer ends within a header")
-                if len(self.index) > ENTRY_LIMIT:
+                if len(index) > ENTRY_LIMIT:
                     raise DamagedError(f"the layer has more than {ENTRY_LIMIT} entries")
             header = window[at : at + BLOCK]
-            raw, owner, count, time, checksum, typeflag = unpack(header)
-            if adler32(header) & 0xFFFF != _expected(checksum) and not _checksum_fits(header):
+            path, owner, count, time, checksum, typeflag = unpack(header)
+            kind = common.get(typeflag, -1)
+            size = sizes[count]
+            if (
+                kind >= 0
+                and size >= 0
+                and extended is _NOTHING
+                and adler32(header) & 0xFFFF == checksums[checksum]
+            ):
+                path = path.partition(b"\0")[0]
+                if header[345] and header[257:263] == b"ustar\0":
+                    path = header[345:500].partition(b"\0")[0] + b"/" + path
+                if kind == _DIRECTORY:
+                    path = path.rstrip(b"/")
+                parent, _, name = path.rpartition(b"/")
+                who, when = owners[owner], times[time]
+                if name and name[0] != _DOT and who is not None and when is not None:
+                    folder = folders.get(parent)
+                    if folder is None:
+                        folder = self.folder(parent)
+                    if folder >= 0:
+                        mode, uid, gid = who
+                        data = offset + BLOCK
+                        add_parent(folder)
+                        add_name(name)
+                        add_kind(kind)
+                        add_mode(mode)
+                        add_uid(uid)
+                        add_gid(gid)
+                        add_time(when)
+                        if kind != _FILE:
+                            add_size(0)
+                            add_offset(-1)
+                            if kind == _SYMLINK:
+                                index.links[len(index) - 1] = header[157:257].partition(b"\0")[0]
+                        else:
+                            add_size(size)
+                            add_offset(data)
+                            if size:
+                                self.file, self.header, self.stored = len(index) - 1, offset, size
+                                if files:
+                                    yield self.file, self.content()
+                                    self.check()
+                                data += size + 511 & ~511
+                        offset = data
+                        continue
+
+            self.offset = offset
+            if not _checksum_fits(header):
                 if header == _ZEROS:
                     self.end()
                     return
                 raise DamagedError("a header has a bad checksum")
-            size = _size(count)
             if size < 0:
                 raise DamagedError("a header has a size that is no number of bytes")
-            data = self.offset + BLOCK
-
-            # Nearly all entries are plain files and directories: `entry` in short.
-            if extended is _NOTHING and typeflag in _PLAIN and not header[345]:
-                path = raw.partition(b"\0")[0]
-                kind = _FILE
-                if typeflag == b"5":
-                    path, kind, size = path.rstrip(b"/"), _DIRECTORY, 0
-                parent, _, name = path.rpartition(b"/")
-                folder = folders.get(parent)
-                if folder is not None and name and name[0] != _DOT:
-                    who, when = _owner(owner), _time(time)
-                    if who is not None and when is not None:
-                        entry = append(folder, name, kind, size, *who, when, data if kind == _FILE else -1)
-                        if size:
-                            self.file, self.header, self.stored = entry, self.offset, size
-                            if files:
-                                yield entry, self.content()
-                                self.check()
-                            data += size + 511 & ~511
-                        self.offset = data
-                        continue
-
             if typeflag in _EXTENSIONS:
                 extended = self.extend(extended, typeflag, size, window[at + BLOCK : at + BLOCK + size])
-                self.offset = data + (size + 511 & ~511)
+                offset += BLOCK + (size + 511 & ~511)
             else:
                 following = self.entry(header, size, extended)
                 extended = _NOTHING
-                if files and self.header == self.offset:
+                if files and self.header == offset:
                     yield self.file, self.content()
                     self.check()
-                self.offset = following
+                offset = following
+
+    def folder(self, parent: bytes) -> int:
+        """The number of a directory as names spell it; -1 where its entries need a closer look."""
+        clean = normalise(parent)
+        if clean is None or clean.startswith(_META):
+            return -1
+        folder = self.folders[parent] = self.index.folder(clean)
+        return folder
 
     def end(self) -> None:
         """One block of zeros was read; a second one makes the end mark."""
@@ -372,7 +424,7 @@ class _Walker:
         """Add the entry of a header, whatever it is; gives the offset of the next header."""
         index = self.index
         raw, owner, _, time, _, typeflag = _HEADER.unpack_from(header)
-        who, when = _owner(owner), _time(time)
+        who, when = _OWNERS[owner], _TIMES[time]
         if who is None or when is None:
             self.problem("a header has a mode, owner or time that is no number; 0 is taken")
         mode, uid, gid = who or (0, 0, 0)
@@ -444,9 +496,6 @@ class _Walker:
 
         parent, _, name = clean.rpartition(b"/")
         folder = index.folder(parent)
-        spelled, _, last = path.rstrip(b"/").rpartition(b"/")
-        if last == name:
-            self.folders[spelled] = folder
         if name.startswith(_WHITEOUT) or clean.startswith(_META):
             self.marker(folder, name, clean, mode, uid, gid, mtime)
             return following
