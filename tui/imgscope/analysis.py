@@ -15,7 +15,6 @@ from imgscope.images.model import Image
 from imgscope.job import Job
 from imgscope.layers.index import LayerIndex, Problem
 from imgscope.layers.overlay import Overlay
-from imgscope.layers.tar import content_digest
 from imgscope.sources.base import Source
 
 if TYPE_CHECKING:
@@ -128,6 +127,8 @@ def cache_for(source: Source, *, off: bool = False) -> IndexCache | None:
 
 def _hash(source: Source, image: Image, number: int, index: LayerIndex, entries: list[int], job: Job) -> None:
     """Fill in the digests of some files of a layer, reading no more than these where that can be."""
+    from imgscope.layers.tar import content_digest
+
     entries = sorted(entries, key=index.offsets.__getitem__)
     for entry, chunks in source.contents(image, number, index, entries, job):
         index.digests[entry] = content_digest(index.sparse.get(entry), iter(chunks))

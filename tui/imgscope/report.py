@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from json import JSONEncoder, dumps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from imgscope.analysis import Analysis
-from imgscope.findings.dive import figures
-from imgscope.findings.waste import WastedPath
-from imgscope.images.ancestry import Forest, Node
 from imgscope.images.history import instruction, one_line
 from imgscope.images.model import short_id
-from imgscope.layers.overlay import Cause
 from imgscope.text import bar, clean, path_text, percent_text, size_text
+
+if TYPE_CHECKING:
+    from imgscope.analysis import Analysis
+    from imgscope.findings.waste import WastedPath
+    from imgscope.images.ancestry import Forest, Node
 
 SCHEMA = 1
 
@@ -41,6 +41,8 @@ def analysis_json_text(analysis: Analysis, reference: str, source: str) -> Itera
 
     There may be as many wasted paths as files; json would take ten times as long, and hold all of them.
     """
+    from imgscope.layers.overlay import Cause
+
     text = dumps(_analysis_json(analysis, reference, source, []), indent=2)
     before, empty, after = text.partition('\n  "wasted": []')  # no string in JSON has a line break
     quoted = JSONEncoder().encode
@@ -62,6 +64,8 @@ def analysis_json_text(analysis: Analysis, reference: str, source: str) -> Itera
 def _analysis_json(
     analysis: Analysis, reference: str, source: str, wasted: list[dict[str, Any]]
 ) -> dict[str, Any]:
+    from imgscope.findings.dive import figures
+
     image, overlay, waste = analysis.image, analysis.overlay, analysis.waste
     dive = figures(overlay)
     layers = []
@@ -72,7 +76,9 @@ def _analysis_json(
                 "index": layer.index,
                 "diff_id": layer.diff_id,
                 # a layer that is stored unpacked is the tar that its diff ID names
-                "digest": layer.digest or index.digest or (layer.diff_id if index.tar_size else None),
+                "digest": layer.digest
+                or index.digest
+                or (layer.diff_id if index.tar_size or not index.problems else None),
                 "size": measured.size,
                 "compressed_size": index.compressed_size if index.digest else layer.compressed_size,
                 "live": measured.live,

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import BindingType
 
-from imgscope.findings.waste import Waste
 from imgscope.images.history import instruction, one_line
 from imgscope.images.model import History, Image, Layer
-from imgscope.layers.index import LayerIndex
 from imgscope.text import bar, clean, size_text
 from imgscope.ui.widgets.lines import PANE_KEYS, Lines, Piece, fit
+
+if TYPE_CHECKING:
+    from imgscope.findings.waste import Waste
+    from imgscope.layers.index import LayerIndex
 
 _SIZE = 7
 _LONG = 1000  # characters of an instruction that are kept: more than any screen is wide

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import BindingType
 
-from imgscope.findings.waste import WastedPath
 from imgscope.layers.index import Problem
 from imgscope.report import cause_text
 from imgscope.text import clean, path_text, size_text
 from imgscope.ui.widgets.lines import PANE_KEYS, Lines, Piece, fit, fit_end
+
+if TYPE_CHECKING:
+    from imgscope.findings.waste import WastedPath
 
 _SIZE = 8
 _LONG = 1000  # bytes of a path, or characters of a message, that are looked at: more than a screen is wide
