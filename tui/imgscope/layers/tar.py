@@ -255,15 +255,17 @@ class _Walker:
         # Nearly all entries are files, directories and symlinks with a plain header: what `entry` comes
         # to for these, in short, and what `LayerIndex.append` does.
         sizes, owners, times, checksums, common = _SIZES, _OWNERS, _TIMES, _CHECKSUMS, _COMMON
-        add_parent, add_name, add_kind = index.parents.append, index.names.append, index.kinds.append
+        kinds, links = index.kinds, index.links
+        add_parent, add_name, add_kind = index.parents.append, index.names.append, kinds.append
         add_size, add_mode, add_uid = index.sizes.append, index.modes.append, index.uids.append
         add_gid, add_time, add_offset = index.gids.append, index.mtimes.append, index.offsets.append
         window, base, end, offset = b"", 0, 0, 0
+        file, start, stored = -1, -1, 0  # the last file that came the short way
         extended = _NOTHING
         while True:
             at = offset - base
             if at + BLOCK > end:
-                self.offset = offset
+                self.at(offset, file, start, stored)
                 if self.job is not None:
                     self.job.check()
                 window, base, at = tape.window(offset), offset, 0
@@ -273,7 +275,7 @@ class _Walker:
                     return
                 if end < BLOCK:
                     raise DamagedError("the layer ends within a header")
-                if len(index) > ENTRY_LIMIT:
+                if len(kinds) > ENTRY_LIMIT:
                     raise DamagedError(f"the layer has more than {ENTRY_LIMIT} entries")
             header = window[at : at + BLOCK]
             path, owner, count, time, checksum, typeflag = unpack(header)
@@ -310,20 +312,21 @@ class _Walker:
                             add_size(0)
                             add_offset(-1)
                             if kind == _SYMLINK:
-                                index.links[len(index) - 1] = header[157:257].partition(b"\0")[0]
+                                links[len(kinds) - 1] = header[157:257].partition(b"\0")[0]
                         else:
                             add_size(size)
                             add_offset(data)
                             if size:
-                                self.file, self.header, self.stored = len(index) - 1, offset, size
+                                file, start, stored = len(kinds) - 1, offset, size
                                 if files:
-                                    yield self.file, self.content()
+                                    self.at(offset, file, start, stored)
+                                    yield file, self.content()
                                     self.check()
                                 data += size + 511 & ~511
                         offset = data
                         continue
 
-            self.offset = offset
+            self.at(offset, file, start, stored)
             if not _checksum_fits(header):
                 if header == _ZEROS:
                     self.end()
@@ -341,6 +344,12 @@ class _Walker:
                     yield self.file, self.content()
                     self.check()
                 offset = following
+
+    def at(self, offset: int, file: int, start: int, stored: int) -> None:
+        """Note how far the short way came: the header in hand, and the last file of content."""
+        self.offset = offset
+        if start > self.header:
+            self.file, self.header, self.stored = file, start, stored
 
     def folder(self, parent: bytes) -> int:
         """The number of a directory as names spell it; -1 where its entries need a closer look."""
