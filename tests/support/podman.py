@@ -40,8 +40,11 @@ class Podman:
 
 
 @contextlib.contextmanager
-def running_podman() -> Iterator[Podman]:
-    """Podman's service with a storage of its own, in a temporary folder: short, for a socket's path."""
+def running_podman(driver: str = "vfs") -> Iterator[Podman]:
+    """Podman's service with a storage of its own, in a temporary folder: short, for a socket's path.
+
+    The storage driver vfs works everywhere and mounts nothing.
+    """
     command = require_tool("podman")
     if os.geteuid() != 0:
         missing("podman needs root for a storage of its own")
@@ -51,7 +54,7 @@ def running_podman() -> Iterator[Podman]:
             "root": f"{folder}/root",
             "runroot": f"{folder}/run",
             "tmpdir": f"{folder}/tmp",
-            "storage-driver": "vfs",  # works everywhere and mounts nothing
+            "storage-driver": driver,
             "cgroup-manager": "cgroupfs",
             "events-backend": "file",
         }
@@ -77,3 +80,7 @@ def running_podman() -> Iterator[Podman]:
         finally:
             service.terminate()
             service.wait(20)
+            # overlay's folder is a mount of itself
+            subprocess.run(
+                ["umount", f"{folder}/root/{driver}"], env=podman.environment, stderr=subprocess.DEVNULL
+            )

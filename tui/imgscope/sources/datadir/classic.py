@@ -26,7 +26,7 @@ from imgscope.sources.datadir.base import (
 )
 
 _ID = re.compile("sha256:[0-9a-f]{64}")
-_CACHE_ID = re.compile(b"[0-9a-f]{64}")
+_CACHE_ID = re.compile(b"[0-9a-z]{16,64}")  # BuildKit's are no digests
 
 Files = Callable[[str], Iterator[bytes]]  # a name in a layer's metadata folder → the file's bytes
 
