@@ -24,10 +24,15 @@ import docker
 import pytest
 
 from imgscope.analysis import analyze
-from imgscope.images.model import Platform
+from imgscope.images.model import Image, Platform
 from imgscope.job import Job
+from imgscope.layers.index import LayerIndex
+from imgscope.layers.tar import content_digest
 from imgscope.report import analysis_json
 from imgscope.sources.archive import ArchiveSource
+from imgscope.sources.datadir import open_root
+from imgscope.sources.datadir.base import DataRoot
+from imgscope.sources.datadir.containerd import ContainerdRoot
 from imgscope.sources.engine import EngineSource
 from tests.support import bases, program
 from tests.support.engine import Engine
@@ -302,3 +307,79 @@ def test_what_is_kept_tells_the_same(store: Store, built: str) -> None:
     here, _, there = ([layer["digest"] for layer in report["layers"]] for report in without)
     assert here[0] == there[0] != without[0]["layers"][0]["diff_id"]
     assert here[1] != there[1]
+
+
+# -- the store itself, where it can be read -----------------------------------------------------------
+
+
+@pytest.fixture
+def root(store: Store, source: EngineSource, monkeypatch: pytest.MonkeyPatch) -> DataRoot:
+    """The engine's data root as it lies outside of the engine's own root, and the engine saying so."""
+    info = source.info() | {"DockerRootDir": str(store.folder / "data")}
+    monkeypatch.setattr(source, "info", lambda job=None: info)
+    root = open_root(info, podman=False)
+    assert isinstance(root, ContainerdRoot)
+    return root
+
+
+def read_all(source: EngineSource, image: Image) -> dict[int, LayerIndex]:
+    return dict(source.index(image, Job()))
+
+
+def fields(index: LayerIndex) -> dict[str, object]:
+    """All that a layer's own bytes tell; what was hashed on the way is up to who reads."""
+    hashed = {"digests", "digest", "diff_id", "__weakref__"}
+    return {name: getattr(index, name) for name in LayerIndex.__slots__ if name not in hashed}
+
+
+@pytest.mark.usefixtures("loaded", "built")
+@pytest.mark.parametrize(
+    ("name", "architecture"),
+    [("app:1", Platform.host().architecture), *(("built:1", architecture) for architecture in SIZES)],
+)
+def test_the_store_tells_the_same_as_the_stream(
+    store: Store,
+    source: EngineSource,
+    root: DataRoot,
+    name: str,
+    architecture: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with contextlib.closing(EngineSource.connect(store.host)) as streaming:
+        image = streaming.find(name, Platform("linux", architecture))
+        streamed = read_all(streaming, image)
+        theirs = analysis_json(analyze(streaming, image), name, "")
+    monkeypatch.setattr(source, "_save", lambda *_: pytest.fail("the engine was asked for its stream"))
+    found = read_all(source, image)
+    assert sorted(found) == sorted(streamed)
+    for number, index in found.items():
+        assert fields(index) == fields(streamed[number])
+        files = [entry for entry, size in enumerate(index.sizes) if size]
+        assert {
+            entry: content_digest(None, iter(chunks))
+            for entry, chunks in root.contents(image, number, index, files, Job())
+        } == streamed[number].digests
+    assert analysis_json(analyze(source, image), name, "") == theirs
+
+
+def test_a_damaged_blob_is_left_to_the_stream(
+    store: Store, source: EngineSource, root: DataRoot, built: str, tmp_path: Path
+) -> None:
+    image = source.find(built)
+    copy = tmp_path / "data"
+    content = "containerd/daemon/io.containerd.content.v1.content"
+    shutil.copytree(store.folder / "data" / content, copy / content)
+    detail = root.detail(image)
+    assert detail is not None
+    blob = next(copy.rglob((detail.layers[0].digest or "").partition(":")[2]))
+    data = bytearray(blob.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    blob.write_bytes(data)
+    spoilt = open_root(source.info() | {"DockerRootDir": str(copy)}, podman=False)
+    assert spoilt is not None
+    assert [number for number, _ in spoilt.indexes(image, (1, 2, 3), Job())] == [2, 3]
+    manifest = next(copy.rglob(image.id.partition(":")[2]))
+    manifest.write_bytes(manifest.read_bytes() + b" ")
+    spoilt = open_root(source.info() | {"DockerRootDir": str(copy)}, podman=False)
+    assert spoilt is not None
+    assert list(spoilt.indexes(image, (1, 2, 3), Job())) == []
