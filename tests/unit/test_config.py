@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from imgscope.config import Config, config_path, is_read_only, load
+from imgscope.config import Config, config_path, is_read_only, load, may_use_internals
 from imgscope.errors import UsageError
 from tests.support.program import complaint, run
 
@@ -35,9 +35,29 @@ def test_read_only_by_option_environment_or_file(settings: Path, monkeypatch: py
     assert is_read_only()
 
 
+def test_engine_internals_are_asked_for_and_never_read_only(
+    settings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not may_use_internals()
+    settings.write_text("engine-internals = true\n")
+    assert may_use_internals()
+    settings.write_text("engine-internals = true\nread-only = true\n")
+    assert not may_use_internals()
+    settings.unlink()
+    monkeypatch.setenv("IMGSCOPE_ENGINE_INTERNALS", "1")
+    assert may_use_internals()
+    monkeypatch.setenv("IMGSCOPE_READ_ONLY", "1")
+    assert not may_use_internals()
+
+
 @pytest.mark.parametrize(
     ("text", "wrong"),
-    [("read-only = 1", "true or false"), ("readonly = true", "'readonly'"), ("= x", "cannot be read")],
+    [
+        ("read-only = 1", "true or false"),
+        ("engine-internals = 'yes'", "true or false"),
+        ("readonly = true", "'readonly'"),
+        ("= x", "cannot be read"),
+    ],
 )
 def test_what_is_wrong_is_told_with_the_file(settings: Path, text: str, wrong: str) -> None:
     settings.write_text(text)
