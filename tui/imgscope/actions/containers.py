@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from http.client import HTTPResponse
 
 from imgscope.actions.engine import Engine
 from imgscope.actions.inventory import Container, Inventory
@@ -13,6 +12,7 @@ from imgscope.actions.plan import Blocker, Done, Event, Plan, Said, command
 from imgscope.errors import EngineError, NotFoundError
 from imgscope.images.model import chain_ids, short_id
 from imgscope.job import Job
+from imgscope.sources.http import Answer
 from imgscope.text import size_text
 
 _TAIL = 1000  # lines of a log that are shown before what follows
@@ -200,13 +200,13 @@ def _volumes(engine: Engine, identifier: str) -> bool:
     return False
 
 
-def _raw(response: HTTPResponse) -> Iterator[tuple[int, bytes]]:
+def _raw(response: Answer) -> Iterator[tuple[int, bytes]]:
     """What a container on a terminal said: one stream."""
     while chunk := response.read1(_LINE):
         yield 1, chunk
 
 
-def _frames(response: HTTPResponse) -> Iterator[tuple[int, bytes]]:
+def _frames(response: Answer) -> Iterator[tuple[int, bytes]]:
     """(1 stdout or 2 stderr, bytes), as the engine mixes both (Docker API, "Stream format")."""
     while len(header := response.read(_HEADER)) == _HEADER:
         left = int.from_bytes(header[4:], "big")

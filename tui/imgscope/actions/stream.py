@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
 from collections.abc import Generator, Mapping
@@ -16,8 +15,8 @@ from imgscope.actions.registry import RegistryClient, is_insecure, is_loopback
 from imgscope.errors import AuthRequired, EngineError, ImgscopeError, NotFoundError
 from imgscope.images.reference import Reference
 from imgscope.job import Job
-from imgscope.sources.connection import lines, reason
 
+_OK, _NOT_FOUND = 200, 404
 # Engines pass on what the registry or its token service said, with the status of an error of their own.
 _WANTS_LOGIN = re.compile(
     r"unauthorized|authentication required|no basic auth credentials|access to the resource is denied"
@@ -34,11 +33,11 @@ def post(
     Errors come in-band, after an answer that began well: they raise `EngineError` like all others.
     """
     path = f"{quote(path)}?{urlencode(query)}"
-    with engine.errors(), engine.source.connection.request("POST", path, headers, job) as response:
-        if response.status != http.client.OK:
-            kind = NotFoundError if response.status == http.client.NOT_FOUND else EngineError
-            raise kind(reason(response))
-        for line in lines(response):
+    with engine.errors(), engine.source.connection.request("POST", path, headers, job) as answer:
+        if answer.status != _OK:
+            kind = NotFoundError if answer.status == _NOT_FOUND else EngineError
+            raise kind(_one_line(answer.refusal()))
+        for line in answer.lines():
             if line.strip():
                 yield _event(line)
             job.check()

@@ -1,12 +1,11 @@
-"""Where the container engine is, and asking it: HTTP on its socket, the SDK only where no plain socket is.
+"""Where the container engine is, and asking it: on its socket, by the SDK only where no plain socket is.
 
-The SDK costs more time to import than most questions take to answer. It is loaded for engines that are
-reached by TCP, TLS or ssh, and by the actions, through `Connection.client`.
+The SDK costs more time to import than most questions take to answer. It is loaded to reach engines by TCP,
+TLS or ssh, and by the actions, through `Connection.client`.
 """
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import re
@@ -15,13 +14,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from imgscope.errors import EngineError, NotFoundError
 from imgscope.job import Job
+from imgscope.sources.http import Answer, Line, NoHttpError
 
 _DEFAULT_SOCKET = "/var/run/docker.sock"
 _PLAIN = re.compile(r"unix://(/[^?#%;]*)")
+_SDK = ("docker", "requests", "urllib3", "http")
+_OK, _NOT_FOUND = 200, 404
 _PATIENCE = 60  # seconds that a question may take, as with the SDK; streams may be silent for longer
 
 
@@ -39,7 +41,8 @@ class Connection:
         self._api_version = api_version
         plain = _PLAIN.fullmatch(where)
         self._socket = plain[1] if plain else None
-        self._idle: list[http.client.HTTPConnection] = []  # kept for the next question
+        self._idle: list[Line] = []  # kept for the next question
+        self._host, self._base = "localhost", ""
 
     @classmethod
     def find(cls) -> Connection:
@@ -56,7 +59,7 @@ class Connection:
         """What the engine says of itself (`GET /version`). Raises `EngineError`."""
         found = self._ask("/version", None)
         if not isinstance(found, dict) or not isinstance(found.get("ApiVersion"), str):
-            raise EngineError(f"What answers at {self.where} is no container engine; look at DOCKER_HOST.")
+            raise EngineError(_no_engine(self.where))
         return found
 
     @property
@@ -96,103 +99,114 @@ class Connection:
         job = job or Job()
         with engine_errors(self.where):
             while True:
-                connection, kept = self._take()
+                line, kept = self._take()
                 try:
-                    with self._exchange(connection, "GET", path, {}, job, _PATIENCE) as response:
-                        self._refuse(response)
-                        answer = response.read()
+                    with self._exchange(line, "GET", path, {}, job, _PATIENCE) as answer:
+                        self._refuse(answer)
+                        text = answer.read()
                 except ConnectionError:
                     if kept:  # the engine let go of it meanwhile
                         continue
                     raise
-                self._idle.append(connection)
+                if answer.kept:
+                    self._idle.append(line)
+                else:
+                    line.close()
                 try:
-                    return json.loads(answer)
+                    return json.loads(text)
                 except ValueError:
-                    raise EngineError(
-                        f"What answers at {self.where} is no container engine; look at DOCKER_HOST."
-                    ) from None
+                    raise NoHttpError("its answer is no JSON") from None
 
     @contextmanager
-    def get(self, path: str, job: Job) -> Iterator[http.client.HTTPResponse]:
+    def get(self, path: str, job: Job) -> Iterator[Answer]:
         """The answer to a GET, to be read as it comes; `job.cancel` cuts it, however long it is silent.
 
         Raises `EngineError`, `NotFoundError` and `CancelledError`.
         """
-        with engine_errors(self.where), self.request("GET", path, {}, job) as response:
-            self._refuse(response)
-            yield response
+        with engine_errors(self.where), self.request("GET", path, {}, job) as answer:
+            self._refuse(answer)
+            yield answer
 
     @contextmanager
     def request(
         self, method: str, path: str, headers: Mapping[str, str], job: Job, body: bytes = b""
-    ) -> Iterator[http.client.HTTPResponse]:
+    ) -> Iterator[Answer]:
         """The answer of any status to a request, on a connection of its own.
 
         `job.cancel` cuts it. Raises `CancelledError`, and what the connection raises (`engine_errors`).
         """
         path = f"/v{self.api_version}{path}"
         with (
-            closing(self._open()) as connection,
-            self._exchange(connection, method, path, headers, job, None, body) as response,
+            closing(self._open()) as line,
+            self._exchange(line, method, path, headers, job, None, body) as answer,
         ):
-            yield response
+            yield answer
 
     @contextmanager
     def _exchange(
         self,
-        connection: http.client.HTTPConnection,
+        line: Line,
         method: str,
         path: str,
         headers: Mapping[str, str],
         job: Job,
         patience: float | None,
         body: bytes = b"",
-    ) -> Iterator[http.client.HTTPResponse]:
-        """One request and its answer. Where that fails the connection is closed."""
+    ) -> Iterator[Answer]:
+        """One request and its answer. Where that fails the line is closed."""
         try:
-            if connection.sock is None:
-                connection.connect()
-            connection.sock.settimeout(patience)
-            with job.on_cancel(_cutter(connection.sock)):
-                connection.putrequest(method, path, skip_accept_encoding=True)
-                if method == "POST":
-                    connection.putheader("Content-Length", str(len(body)))
-                for name, value in headers.items():
-                    connection.putheader(name, value)
-                connection.endheaders(body or None)
-                # urllib3's connections give another kind of answer
-                with http.client.HTTPConnection.getresponse(connection) as response:
-                    yield response
+            line.sock.settimeout(patience)
+            with job.on_cancel(_cutter(line.sock)):
+                yield line.ask(method, self._base + path, self._host, headers, body)
         except BaseException as error:
-            connection.close()
+            line.close()
             if isinstance(error, Exception):
                 job.check()  # where the connection was cut, that is why
             raise
 
-    def _take(self) -> tuple[http.client.HTTPConnection, bool]:
+    def _take(self) -> tuple[Line, bool]:
         """A connection, and whether it was used before."""
         with suppress(IndexError):
             return self._idle.pop(), True
         return self._open(), False
 
-    def _open(self) -> http.client.HTTPConnection:
-        if self._socket is not None:
-            return _UnixConnection(self._socket)
+    def _open(self) -> Line:
+        if self._socket is None:
+            return self._open_by_sdk()
+        sock = socket.socket(socket.AF_UNIX)
+        try:
+            sock.settimeout(_PATIENCE)
+            sock.connect(self._socket)
+        except BaseException:
+            sock.close()
+            raise
+        return Line(sock)
+
+    def _open_by_sdk(self) -> Line:
+        from urllib.parse import urlsplit
+
         import requests
 
         api = self.client
+        address = urlsplit(api.base_url)
+        self._host, self._base = address.netloc, address.path.rstrip("/")
         request = api.prepare_request(requests.Request("GET", api.base_url))
         adapter = api.get_adapter(api.base_url)
         pool = adapter.get_connection_with_tls_context(request, api.verify, cert=api.cert)
-        return cast(http.client.HTTPConnection, pool._new_conn())
+        connection = pool._new_conn()
+        try:
+            connection.connect()
+        except BaseException:
+            connection.close()
+            raise
+        return Line(connection.sock, connection)
 
-    def _refuse(self, response: http.client.HTTPResponse) -> None:
-        if response.status != http.client.OK:
-            text = f"The engine at {self.where} refused: {reason(response)}."
-            if response.status == http.client.NOT_FOUND:
+    def _refuse(self, answer: Answer) -> None:
+        if answer.status != _OK:
+            text = f"The engine at {self.where} refused: {sentence(answer.refusal())}."
+            if answer.status == _NOT_FOUND:
                 raise NotFoundError(text)
-            raise EngineError(text, response.status)
+            raise EngineError(text, answer.status)
 
     def close(self) -> None:
         """Let go of all sockets."""
@@ -200,21 +214,6 @@ class Connection:
             self._idle.pop().close()
         if "client" in self.__dict__:
             self.client.close()
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost")
-        self._path = path
-
-    def connect(self) -> None:
-        sock = socket.socket(socket.AF_UNIX)
-        try:
-            sock.connect(self._path)
-        except BaseException:
-            sock.close()
-            raise
-        self.sock = sock
 
 
 def _cutter(connection: socket.socket) -> Callable[[], None]:
@@ -228,23 +227,6 @@ def _cutter(connection: socket.socket) -> Callable[[], None]:
                 connection.close()
 
     return cut
-
-
-def lines(response: http.client.HTTPResponse) -> Iterator[bytes]:
-    """The lines of an answer; `IncompleteRead` where it is cut, which `readline` takes for its end."""
-    rest = b""
-    while data := response.read1(1 << 16):
-        *whole, rest = (rest + data).split(b"\n")
-        yield from whole
-    yield rest
-
-
-def reason(response: http.client.HTTPResponse) -> str:
-    """What an answer that is none says of why."""
-    try:
-        return sentence(json.loads(response.read(1 << 16))["message"])
-    except (ValueError, KeyError, TypeError):
-        return f"{response.status} {response.reason}"
 
 
 def sentence(error: object) -> str:
@@ -349,16 +331,21 @@ def engine_errors(where: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        # known by where they come from, for they would have to be imported
-        theirs = type(error).__module__.partition(".")[0] in ("docker", "requests", "urllib3")
-        if not theirs and not isinstance(error, (OSError, http.client.HTTPException)):
+        if not isinstance(error, (OSError, NoHttpError)) and _room(error) not in _SDK:
             raise
         if (refusal := _refusal(where, error)) is not None:
             status = getattr(error, "status_code", None)
-            raise (
-                NotFoundError(refusal) if status == http.client.NOT_FOUND else EngineError(refusal, status)
-            ) from None
+            raise (NotFoundError(refusal) if status == _NOT_FOUND else EngineError(refusal, status)) from None
         raise EngineError(_unreachable(where, error)) from None
+
+
+def _room(error: BaseException) -> str:
+    """The package an exception comes from: to know it by its class, that would have to be imported."""
+    return type(error).__module__.partition(".")[0]
+
+
+def _no_engine(where: str) -> str:
+    return f"What answers at {where} is no container engine; look at DOCKER_HOST or the docker context."
 
 
 def _refusal(where: str, error: BaseException) -> str | None:
@@ -380,14 +367,18 @@ def _unreachable(where: str, error: BaseException) -> str:
     def any_is(*kinds: type[BaseException]) -> bool:
         return any(isinstance(cause, kinds) for cause in causes)
 
+    rooms = {_room(cause) for cause in causes}
+
     if any_is(PermissionError):
         return f"You may not use the engine at {where}; join the docker group, or run with sudo."
-    if any_is(http.client.HTTPException, ConnectionResetError, BrokenPipeError):
+    if any_is(NoHttpError):
+        return _no_engine(where)
+    if any_is(ConnectionResetError, BrokenPipeError) or "http" in rooms:
         return f"The engine at {where} closed the connection; look whether it still runs."
     if where.startswith("ssh:") and any_is(NameError):  # the SDK's way to miss a package
         return f"For the engine at {where} a package is missing; install it with pip install paramiko."
     why = sentence(getattr(causes[-1], "strerror", None) or causes[-1])
-    if any(type(cause).__module__ == "ssl" for cause in causes):
+    if "ssl" in rooms:
         return f"No TLS connection to {where} ({why}); look at DOCKER_CERT_PATH or the docker context."
     return (
         f"No container engine answers at {where} ({why}); "

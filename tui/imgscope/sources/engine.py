@@ -13,7 +13,6 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 
 from imgscope.errors import ImgscopeError, NotFoundError
 from imgscope.images.history import assign_layers
@@ -22,14 +21,14 @@ from imgscope.images.reference import Reference, is_id
 from imgscope.job import Job
 from imgscope.layers.index import LayerIndex
 from imgscope.sources.base import LayerStore
-from imgscope.sources.connection import Connection, engine_errors, lines
+from imgscope.sources.connection import Connection, engine_errors
 
 if TYPE_CHECKING:
     from imgscope.sources.blobs import StreamedBlobs
 
 _BATCH = 20  # images inspected between two lists
 _CHUNK = 1 << 18
-_EVENTS = "/events?" + urlencode({"filters": json.dumps({"type": ["image", "container"]})})
+_EVENTS = "/events?filters=%7B%22type%22:%5B%22image%22,%22container%22%5D%7D"  # a JSON object, quoted
 _LISTED = 20  # names in a sentence that says what is there
 
 
@@ -105,6 +104,14 @@ class EngineSource:
 
     def _ask(self, job: Job) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         return self.get_json("/images/json?all=1", job), self.get_json("/containers/json?all=1", job)
+
+    def hint(self, job: Job) -> str:
+        """A sentence on how layers could come faster, where a setting would do it; else nothing."""
+        from imgscope.sources.datadir import hint
+
+        with suppress(ImgscopeError):
+            return hint(self.connection, self.info(job), podman=self._podman)
+        return ""
 
     def images(self, job: Job, first: Callable[[], Iterable[str]] = tuple) -> Iterator[Sequence[Image]]:
         (listed, used), self._asked = self._asked or self._ask(job), None
@@ -251,8 +258,8 @@ class EngineSource:
 
     def events(self, job: Job) -> Iterator[str]:
         """What changes in the engine as it happens: `image tag`, `container die`. Ends when cancelled."""
-        with engine_errors(self.where), self.connection.get(_EVENTS, job) as response:
-            for line in lines(response):
+        with engine_errors(self.where), self.connection.get(_EVENTS, job) as answer:
+            for line in answer.lines():
                 job.check()
                 if line.strip():
                     event = json.loads(line)
@@ -324,8 +331,8 @@ class EngineSource:
         """
         # about the length of the stream: bytes unpacked, or packed in containerd's image store
         job.total = job.done + int(self.get_json(f"/images/{image.id}/json", job).get("Size") or 0)
-        with engine_errors(self.where), self.connection.get(f"/images/{image.id}/get", job) as response:
-            while chunk := response.read(_CHUNK):
+        with engine_errors(self.where), self.connection.get(f"/images/{image.id}/get", job) as answer:
+            while chunk := answer.read(_CHUNK):
                 job.advance(len(chunk))
                 yield chunk
             job.check()  # an answer without a stated length just ends where it is cut

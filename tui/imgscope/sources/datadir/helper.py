@@ -8,7 +8,6 @@ only root can read.
 
 from __future__ import annotations
 
-import http.client
 import json
 import secrets
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -90,7 +89,7 @@ class HelperRoot:
             self._connection.request(method, path, headers, Job(), body) as response,
         ):
             response.read()
-            if response.status >= http.client.BAD_REQUEST:
+            if response.status >= 400:
                 raise DoubtError
 
 
