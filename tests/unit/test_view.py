@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from hypothesis import given
 
-from imgscope.findings.waste import measure
 from imgscope.layers.overlay import ROOT, Overlay, State
 from imgscope.layers.view import LayerView, dead_versions
 from tests.support.stacks import (
@@ -29,7 +28,7 @@ from tests.support.stacks import (
 
 def look(overlay: Overlay, layer: int, *, whole: bool = False) -> LayerView:
     """The view of a layer, dead copies known."""
-    return LayerView(overlay, layer, merged=whole, dead=dead_versions(overlay, overlay.dead()))
+    return LayerView(overlay, layer, merged=whole, dead=dead_versions(overlay))
 
 
 def nodes(view: LayerView, node: int = ROOT) -> Iterator[int]:
@@ -225,7 +224,7 @@ def test_dead_is_what_the_final_tree_does_not_have(layers: list[list[Member]]) -
     trees = replay(layers).trees
     overlay = merged(*layers)
     final = {id(inode) for inode in trees[-1].values()}
-    dead = dead_versions(overlay, (copy for path in measure(overlay).paths for copy in path.copies))
+    dead = dead_versions(overlay)
     for number in range(1, len(layers) + 1):
         view = LayerView(overlay, number, merged=True, dead=dead)
         for path, inode in trees[number].items():

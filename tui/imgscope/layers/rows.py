@@ -9,7 +9,28 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from itertools import accumulate, compress
+from itertools import accumulate, compress, islice
+
+BLOCK = (
+    1 << 14
+)  # numbers that one call works on: other threads, and a cancelled job, wait as long as it takes
+
+
+def sums(kind: str, numbers: Iterable[int]) -> array[int]:
+    """The sums of all that stands before each place, and of all: one number more than there are."""
+    found = array(kind, (0,))
+    rest = iter(numbers)
+    while block := list(islice(rest, BLOCK)):
+        found.extend(islice(accumulate(block, initial=found[-1]), 1, None))
+    return found
+
+
+def gathered(column: array[int], places: array[int]) -> array[int]:
+    """What a column has at each of some places."""
+    found = array(column.typecode)
+    for start in range(0, len(places), BLOCK):
+        found.extend(map(column.__getitem__, places[start : start + BLOCK]))
+    return found
 
 
 class Tree:
@@ -71,7 +92,7 @@ class Tree:
             if marks[position] and position >= covered:
                 shown[position:end] = b"\1" * (end - position)
                 covered = end
-        places = array("i", accumulate(shown, initial=0))
+        places = sums("i", shown)
         spans, folders = array("i", (1,)) * places[-1], array("i")
         for position in self.folders:
             place = places[position]
@@ -79,7 +100,9 @@ class Tree:
             if shown[position] and span > 1:
                 spans[place] = span
                 folders.append(place)
-        nodes = array("i", compress(self.nodes, shown))
+        nodes = array("i")
+        for start in range(0, len(self), BLOCK):
+            nodes.extend(compress(self.nodes[start : start + BLOCK], shown[start : start + BLOCK]))
         return Tree(nodes, spans, folders, bytes(compress(marks, shown)), bytes(compress(on_way, shown)))
 
 
@@ -124,10 +147,19 @@ class Rows:
         while start < end:
             stop = self.closed.find(1, start, end)
             if stop < 0:
-                rows.extend(range(start, end))
+                rows.extend(_run(start, end))
                 break
             if stop > start:
-                rows.extend(range(start, stop))
+                rows.extend(_run(start, stop))
             rows.append(stop)
             start = stop + spans[stop]
         return rows
+
+
+_numbers = array("i")  # 0, 1, 2, … as far as they were needed: copied faster than counted
+
+
+def _run(start: int, end: int) -> array[int]:
+    if end > len(_numbers):
+        _numbers.extend(range(len(_numbers), end))
+    return _numbers[start:end]

@@ -14,9 +14,8 @@ from operator import and_, contains
 
 from imgscope.job import Job
 from imgscope.layers.overlay import ROOT, Overlay
-from imgscope.layers.rows import Tree
+from imgscope.layers.rows import BLOCK, Tree
 
-_BLOCK = 1 << 14  # names between two looks at the job; other threads wait no longer than these take
 _LONG = 4096  # characters of a directory's path that are looked at, its end (PATH_MAX of Linux)
 
 
@@ -40,6 +39,11 @@ class Pattern:
 
     def __str__(self) -> str:
         return f"{'glob' if self.is_glob else 'part'} of the {'path' if self.folder else 'name'}"
+
+    def narrows(self, other: Pattern) -> bool:
+        """Whether all that this finds is among what another pattern finds, as while one types on."""
+        plain = not (self.is_glob or other.is_glob or self.folder or other.folder)
+        return plain and other.name in self.name
 
     def names(self, names: Sequence[bytes]) -> bytes:
         """A byte for each name: 1 where its own part of the pattern is found."""
@@ -65,9 +69,9 @@ def search(overlay: Overlay, tree: Tree, pattern: Pattern, job: Job) -> Tree:
     names, parents = overlay.names.__getitem__, overlay.parents.__getitem__
     folders = _folders(overlay, tree, pattern, job) if pattern.folder else b""
     marks = bytearray()
-    for start in range(0, len(tree), _BLOCK):
+    for start in range(0, len(tree), BLOCK):
         job.check()
-        nodes = tree.nodes[start : start + _BLOCK]
+        nodes = tree.nodes[start : start + BLOCK]
         wanted = bytes(map(folders.__getitem__, map(parents, nodes))) if folders else b""
         if folders and 1 not in wanted:
             marks += wanted
@@ -84,7 +88,7 @@ def _folders(overlay: Overlay, tree: Tree, pattern: Pattern, job: Job) -> bytear
     paths = {ROOT: "/"}
     wanted = bytearray(len(overlay))
     for count, position in enumerate(tree.folders):
-        if count % _BLOCK == 0:
+        if count % BLOCK == 0:
             job.check()
         node = tree.nodes[position]
         if position:

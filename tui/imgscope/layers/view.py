@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
-from itertools import accumulate
+from heapq import merge
 from operator import sub
 from threading import Lock
 
 from imgscope.job import Job
 from imgscope.layers.index import Kind
-from imgscope.layers.overlay import REMOVED, ROOT, Dead, Overlay, State
-from imgscope.layers.rows import Tree
+from imgscope.layers.overlay import REMOVED, ROOT, Overlay, State
+from imgscope.layers.rows import BLOCK, Tree, gathered, sums
 from imgscope.layers.search import Pattern, search
 
-_BLOCK = 1 << 14  # nodes between two looks at the job; what is sorted at once, for other threads wait so long
 _KEPT = 1_000_000  # rows of all the views of an image that are kept
 
 
@@ -52,6 +51,7 @@ class LayerView:
         self.merged = merged
         self._dead = dead
         self._orders: dict[Sort, Tree] = {}
+        self._last: tuple[Sort, Pattern, Tree] | None = None  # the last search
         take = _Taking(overlay, layer, merged, job or Job())
         self.tree = take.tree()
         nodes = self.tree.nodes
@@ -62,16 +62,14 @@ class LayerView:
             for place, node in enumerate(nodes):
                 self._places[node] = place
         # sums of all that stands before a position: a subtree is one range
-        self._sizes = array("q", accumulate(map(take.sizes.__getitem__, nodes), initial=0))
-        self._gone = array("q")
-        if take.gone:
-            self._gone.extend(accumulate((take.gone.get(node, 0) for node in nodes), initial=0))
+        self._sizes = sums("q", map(take.sizes.__getitem__, nodes))
+        self._gone = sums("q", (take.gone.get(node, 0) for node in nodes)) if take.gone else array("q")
 
-    def _sum(self, sums: array[int], node: int) -> int:
-        if not sums:
+    def _sum(self, totals: array[int], node: int) -> int:
+        if not totals:
             return 0
         place = self._places[node]
-        return sums[place + self.tree.spans[place]] - sums[place]
+        return totals[place + self.tree.spans[place]] - totals[place]
 
     def children(self, node: int = ROOT) -> Sequence[int]:
         """The nodes in a directory: directories first, then by name."""
@@ -122,7 +120,13 @@ class LayerView:
         if sort != Sort.NAME:
             known = self._orders.get(sort)
             tree = self._orders[sort] = known or self._sorted(sort, job)
-        return search(self.overlay, tree, pattern, job) if pattern is not None else tree
+        if pattern is None:
+            return tree
+        if (last := self._last) is not None and last[0] == sort and pattern.narrows(last[1]):
+            tree = last[2]
+        found = search(self.overlay, tree, pattern, job)
+        self._last = sort, pattern, found
+        return found
 
     def _sorted(self, sort: Sort, job: Job) -> Tree:
         nodes, spans = self.tree.nodes, self.tree.spans
@@ -139,21 +143,20 @@ class LayerView:
                 below.reverse()  # the last is taken first, and equals stay in the order of their names
                 _sort(below, keys.__getitem__)
                 stack += below
-        return Tree(
-            array("i", map(nodes.__getitem__, order)), array("i", map(spans.__getitem__, order)), folders
-        )
+        return Tree(gathered(nodes, order), gathered(spans, order), folders)
 
     def _keys(self, sort: Sort) -> array[int]:
         """What is sorted by, for each place."""
         nodes, spans, file_size = self.tree.nodes, self.tree.spans, self.overlay.file_size
         if sort == Sort.DEAD:
-            own = (file_size(self.version(node)) if self.is_dead(node) else 0 for node in nodes)
-            sums = array("q", accumulate(own, initial=0))
+            totals = sums("q", (file_size(self.version(node)) if self.is_dead(node) else 0 for node in nodes))
         else:
-            sums = self._sizes
-        keys = array("q", map(sub, sums[1:], sums))
+            totals = self._sizes
+        keys = array("q")
+        for start in range(0, len(nodes), BLOCK):
+            keys.extend(map(sub, totals[start + 1 : start + 1 + BLOCK], totals[start : start + BLOCK]))
         for place in self.tree.folders:
-            keys[place] = sums[place + spans[place]] - sums[place]
+            keys[place] = totals[place + spans[place]] - totals[place]
         if sort == Sort.SIZE and self._gone:  # where nothing is stored, what is gone is shown
             for place, node in enumerate(nodes):
                 keys[place] = keys[place] or self.gone(node)
@@ -187,9 +190,9 @@ class _Taking:
         contents, parents, plain, sizes = overlay.content, overlay.parents, self._plain, self.sizes
         columns = [index.sizes for index in overlay.layers]
         children: dict[int, list[int]] = self._children
-        for start in range(1, len(overlay), _BLOCK):
+        for start in range(1, len(overlay), BLOCK):
             self._job.check()
-            for node in range(start, min(start + _BLOCK, len(overlay))):
+            for node in range(start, min(start + BLOCK, len(overlay))):
                 version = heads[node]
                 while version >= 0 and layers[version] > top:
                     version = below[version]
@@ -213,7 +216,7 @@ class _Taking:
         seen = bytearray(len(overlay))
         seen[ROOT] = 1
         for count, version in enumerate(overlay.versions(layer)):
-            if count % _BLOCK == 0:
+            if count % BLOCK == 0:
                 self._job.check()
             node, content, size = overlay.node[version], overlay.content[version], overlay.file_size(version)
             if overlay.state[version] == State.UNCHANGED and not size:
@@ -278,7 +281,7 @@ class Views:
         with self._lock:
             view = self._kept.pop((layer, merged), None)
             if self._dead is None:
-                self._dead = dead_versions(self.overlay, self.overlay.dead())
+                self._dead = dead_versions(self.overlay)
             if view is None:
                 view = LayerView(self.overlay, layer, merged=merged, dead=self._dead, job=job)
             self._kept[layer, merged] = view
@@ -287,20 +290,19 @@ class Views:
             return view
 
 
-def dead_versions(overlay: Overlay, dead: Iterable[Dead]) -> bytearray:
-    """A byte for each version of an overlay: 1 for a copy that is dead in the final image."""
+def dead_versions(overlay: Overlay) -> bytearray:
+    """A byte for each version of an overlay: 1 for a copy of some bytes that is dead in the final image."""
     marks = bytearray(len(overlay.node))
-    for copy in dead:
-        if copy.dead_since > copy.stored_in:  # a copy that its own layer replaced is seen in no view
-            version = overlay.at(copy.node, copy.stored_in)
-            if version >= 0 and overlay.content[version] == version:
-                marks[version] = 1
+    for version in overlay.died:
+        marks[version] = overlay.file_size(version) > 0
     return marks
 
 
 def _sort(nodes: list[int], key: Callable[[int], int | bytes], *, reverse: bool = False) -> None:
-    """Sort in pieces, then these together: other threads wait for a sort, however long it takes."""
-    if len(nodes) > _BLOCK:
-        for start in range(0, len(nodes), _BLOCK):
-            nodes[start : start + _BLOCK] = sorted(nodes[start : start + _BLOCK], key=key, reverse=reverse)
-    nodes.sort(key=key, reverse=reverse)
+    """Sort in place; a long list in pieces, for other threads wait for a sort however long it takes."""
+    if len(nodes) <= BLOCK:
+        nodes.sort(key=key, reverse=reverse)
+        return
+    starts = range(0, len(nodes), BLOCK)
+    pieces = [sorted(nodes[start : start + BLOCK], key=key, reverse=reverse) for start in starts]
+    nodes[:] = merge(*pieces, key=key, reverse=reverse)

@@ -20,6 +20,7 @@ from imgscope.ui import loader
 from imgscope.ui.screens.main import MainScreen
 from imgscope.ui.theme import DEFAULT, bundled_themes, variable_defaults
 
+SWITCH = 0.0005  # seconds that a working thread computes on while the screen wants to: a key needs many turns
 _PLAIN = ("move", "page", "jump", "fold", "select", "quit", "command_palette", "interrupt")
 
 
@@ -87,6 +88,7 @@ def run(reference: str, platform: Platform | None, opened: Callable[[], Source] 
     `opened` gives the source where it is being opened already.
     """
     app = ImgscopeApp(reference, platform, opened)
+    sys.setswitchinterval(SWITCH)
     app.run()
     loader.finish(1)
     if app.failure:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -191,6 +192,7 @@ def open_image(source: Source, image: Image, post: Post, job: Job) -> None:
         if not image.layers and not source.cheap:  # an engine may not have told the layers yet
             image = source.find(image.id)
         analysis = analyze(source, image, job, layer_read, cache_for(source))
+        gc.freeze()  # it stays: walking it again and again would hold the screen up
         post(messages.Cancelled(job) if job.cancelled else messages.Opened(job, analysis))
 
 

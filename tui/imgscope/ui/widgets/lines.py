@@ -274,6 +274,14 @@ class Lines(ScrollView, can_focus=True):
         self._styles_by_name.clear()
         super().notify_style_update()
 
+    @property
+    def _base(self) -> Style:
+        """The style under all others."""
+        style = self._styles_by_name.get("")
+        if style is None:
+            style = self._styles_by_name[""] = self.rich_style
+        return style
+
     def _style(self, name: str) -> Style:
         if not name:
             return Style.null()
@@ -305,7 +313,7 @@ class Lines(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
-        base = self.rich_style
+        base = self._base
         if y == 0:
             end = "-focus" if self.has_focus else ""
             title = self._title(width - 5)
