@@ -573,6 +573,38 @@ def test_a_root_that_is_not_there_gives_no_layers(engine: Engine, source: Engine
     assert containers(engine) == []
 
 
+@pytest.mark.parametrize("limit", [0, 1000, 1 << 20])
+def test_folders_are_asked_for_whole(
+    source: EngineSource, helper: HelperRoot, odd: str, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as there is not much else in them; the contents are the same either way."""
+    monkeypatch.setattr("imgscope.sources.datadir.helper._FOLDER", limit)
+    image, root = source.find(odd), root_of(source)
+    index = indexes(root, image)[1]
+    assert digests(helper, image, 1, index) == digests(root, image, 1, index)
+    monkeypatch.setattr("imgscope.sources.datadir.helper._MOST", 6)
+    assert len(digests(helper, image, 1, index)) == (7 if limit else 0)
+
+
+def test_who_could_have_it_faster_is_told(
+    source: EngineSource, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("IMGSCOPE_CONFIG", str(tmp_path / "config.toml"))
+    for name in ("IMGSCOPE_ENGINE_INTERNALS", "IMGSCOPE_READ_ONLY"):
+        monkeypatch.delenv(name, raising=False)
+    assert source.hint(Job()) == ""
+    info = source.info() | {"DockerRootDir": "/nonexistent"}
+    monkeypatch.setattr(source, "info", lambda job=None: info)
+    assert "engine-internals = true" in source.hint(Job())
+    (tmp_path / "config.toml").write_text("engine-internals = true\n")
+    assert source.hint(Job()) == ""
+    (tmp_path / "config.toml").write_text("read-only = true\n")
+    assert source.hint(Job()) == ""
+    info["DriverStatus"] = [["driver-type", "io.containerd.snapshotter.v1"]]
+    (tmp_path / "config.toml").unlink()
+    assert source.hint(Job()) == ""  # there is no metadata to be shown
+
+
 def test_links_to_folders_are_not_followed(
     engine: Engine, source: EngineSource, helper: HelperRoot, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,4 +93,4 @@ class LayerStore(Protocol):
     def contents(
         self, image: Image, number: int, index: LayerIndex, entries: Sequence[int], job: Job
     ) -> Iterator[tuple[int, Iterable[bytes]]]:
-        """As `Source.contents`; it ends before the first entry that is not to be had."""
+        """As `Source.contents`, in any order; entries whose content is not to be had are left out."""

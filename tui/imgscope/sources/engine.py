@@ -230,12 +230,12 @@ class EngineSource:
     def contents(
         self, image: Image, layer: int, index: LayerIndex, entries: Sequence[int], job: Job
     ) -> Iterator[tuple[int, Iterable[bytes]]]:
+        left = dict.fromkeys(entries)
         for store in self._layer_stores(job):
-            done = 0
-            for pair in store.contents(image, layer, index, entries, job):
-                yield pair
-                done += 1
-            entries = entries[done:]
+            for entry, chunks in store.contents(image, layer, index, list(left), job):
+                del left[entry]
+                yield entry, chunks
+        entries = list(left)
         if not entries:
             return
         from imgscope.layers.stream import StreamTape, inflate

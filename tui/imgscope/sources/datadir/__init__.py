@@ -8,16 +8,21 @@ left out without a word; the caller asks the engine for it instead.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from imgscope.config import may_use_internals
+from imgscope.config import is_read_only, may_use_internals
 from imgscope.sources.base import LayerStore
 from imgscope.sources.connection import Connection
 from imgscope.sources.datadir.base import DataRoot
 from imgscope.sources.datadir.classic import ClassicRoot
 
+HINT = (
+    "Faster: engine-internals = true in the settings lets imgscope read layer metadata by a container "
+    "that is never started."
+)
 _NAME = re.compile("[a-z][a-z0-9-]*")
 
 
@@ -35,6 +40,18 @@ def layer_stores(connection: Connection, info: Mapping[str, Any], *, podman: boo
 
         stores.append(HelperRoot(connection, root))
     return stores
+
+
+def hint(connection: Connection, info: Mapping[str, Any], *, podman: bool) -> str:
+    """`HINT` where a setting would spare the person the engine's streams, else nothing.
+
+    Raises `UsageError` for settings that are none.
+    """
+    root = open_root(info, podman=podman)
+    if not isinstance(root, ClassicRoot) or may_use_internals() or is_read_only():
+        return ""
+    readable = os.access(f"{root.root}/image/{root.driver}/layerdb", os.R_OK | os.X_OK)
+    return "" if readable and connection.where.startswith("unix://") else HINT
 
 
 def open_root(info: Mapping[str, Any], *, podman: bool) -> DataRoot | None:

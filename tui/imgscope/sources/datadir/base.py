@@ -69,7 +69,7 @@ class DataRoot:
     def contents(
         self, image: Image, number: int, index: LayerIndex, entries: Sequence[int], job: Job
     ) -> Pieces:
-        """As `Source.contents`, but it ends before the first entry whose content is in doubt."""
+        """See `LayerStore.contents`. It ends where a content is in doubt."""
         found = self.detail(image)
         if found is not None:
             with suppress(*DOUBTS):

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from imgscope.errors import ImgscopeError
 from imgscope.images.model import Image
 from imgscope.job import Job
-from imgscope.layers.index import Kind, LayerIndex
+from imgscope.layers.index import LayerIndex
 from imgscope.layers.stream import StreamTape
 from imgscope.layers.tar import walk_tar
 from imgscope.sources.connection import Connection, engine_errors
@@ -27,7 +27,9 @@ from imgscope.sources.datadir.classic import ClassicRoot, cache_name, index_laye
 LABEL = "imgscope.layer-metadata"
 _LAYERDB, _LAYERS = "/imgscope-layerdb", "/imgscope-layers"
 _CHUNK = 1 << 18
-_MOST = 50  # contents asked for one by one, some 20 ms each; of more, the stream is as quick
+_FOLDER = 4 << 20  # bytes of files of which some are wanted, and all are asked for
+_MOST = 50  # questions for contents, some 20 ms each; of more, the stream is as quick
+_SLASH = ord("/")
 
 
 class HelperRoot:
@@ -48,8 +50,8 @@ class HelperRoot:
     def contents(
         self, image: Image, number: int, index: LayerIndex, entries: Sequence[int], job: Job
     ) -> Pieces:
-        """See `LayerStore.contents`. Many files are left to the stream."""
-        if self._root.plain and 0 < len(entries) <= _MOST:
+        """See `LayerStore.contents`. Files all over a large layer are left to the stream."""
+        if self._root.plain and entries:
             with suppress(*DOUBTS), self._layers(image, job) as layers:
                 yield from layers.contents(image, number, index, entries, job)
 
@@ -77,10 +79,8 @@ class HelperRoot:
             self._change("POST", f"/containers/create?name={name}", json.dumps(settings).encode())
             yield _Layers(self._connection, name)
         finally:
-            with suppress(ImgscopeError, DoubtError):
-                self._change(
-                    "DELETE", f"/containers/{name}?force=1&v=1"
-                )  # v: volumes that the image asks for
+            with suppress(ImgscopeError, DoubtError):  # v: with the volumes that the image asks for
+                self._change("DELETE", f"/containers/{name}?force=1&v=1")
 
     def _change(self, method: str, path: str, body: bytes = b"") -> None:
         headers = {"Content-Type": "application/json"}
@@ -133,16 +133,35 @@ class _Layers(DataRoot):
         self, image: Image, number: int, index: LayerIndex, entries: Sequence[int], job: Job
     ) -> Pieces:
         cache_id = cache_name(self._files(image, number, "cache-id", job).get("cache-id", b""))
-        links = {index.path(entry) for entry in index.links if index.kinds[entry] == Kind.SYMLINK}
-        for entry in entries:
-            path = index.path(entry)
-            # the engine would follow links to folders
-            if any(path[:at] in links for at, byte in enumerate(path) if byte == ord("/")):
-                raise DoubtError
+        wanted = {index.path(entry): entry for entry in entries}
+        places = _places(index, wanted)
+        if len(places) > _MOST:
+            raise DoubtError
+        for place in sorted(places):
+            parent = place.rpartition(b"/")[0]
             outer = LayerIndex()
-            found = self._archive(f"{_LAYERS}/{cache_id}/diff/".encode() + path, outer, job)
-            _, chunks = next(found, (0, None))
-            if chunks is None or outer.kinds[0] != Kind.FILE:
-                raise DoubtError
-            check_file(outer.sizes[0], outer.mtimes[0], index, entry)
-            yield entry, chunks
+            for item, chunks in self._archive(f"{_LAYERS}/{cache_id}/diff/".encode() + place, outer, job):
+                path = outer.path(item)
+                if (entry := wanted.get(parent + b"/" + path if parent else path)) is not None:
+                    check_file(outer.sizes[item], outer.mtimes[item], index, entry)
+                    yield entry, chunks
+
+
+def _places(index: LayerIndex, paths: Iterable[bytes]) -> set[bytes]:
+    """What to ask for to get all paths: folders of not much else, and else the files themselves.
+
+    Raises `DoubtError` where a path leads through a link, which the engine would follow.
+    """
+    ways = {path: [path[:at] for at, byte in enumerate(path) if byte == _SLASH] for path in paths}
+    below = {folder: 0 for way in ways.values() for folder in way}  # bytes of files
+    if any(index.path(entry) in below for entry in index.links):
+        raise DoubtError
+    direct = [0] * len(index.dirs)
+    for parent, size in zip(index.parents, index.sizes, strict=True):
+        direct[parent] += size
+    for folder, size in zip(index.dirs, direct, strict=True):
+        while folder:
+            if folder in below:
+                below[folder] += size
+            folder = folder.rpartition(b"/")[0]
+    return {next((folder for folder in way if below[folder] <= _FOLDER), path) for path, way in ways.items()}
