@@ -28,8 +28,10 @@ class LayerTable(Lines):
     def __init__(self) -> None:
         super().__init__("layers")
         self.image: Image | None = None
-        self._rows: list[tuple[Layer | None, str]] = []  # None: a step that made no layer
+        self._rows: list[tuple[Layer | None, History | None]] = []  # no layer: a step that made none
+        self._texts: dict[int, str] = {}  # the instructions of the rows that were seen
         self._sizes: dict[int, int] = {}
+        self._most = 0  # the largest of these
         self._waste: Waste | None = None
 
     @property
@@ -39,8 +41,8 @@ class LayerTable(Lines):
     @property
     def number(self) -> int | None:
         """The number of the layer under the cursor; a step of no layer counts as the layer below it."""
-        for layer, _ in reversed(self._rows[: self.cursor + 1]):
-            if layer is not None:
+        for row in range(min(self.cursor, len(self._rows) - 1), -1, -1):
+            if (layer := self._rows[row][0]) is not None:
                 return layer.index
         return self.image.layers[0].index if self.image and self.image.layers else None
 
@@ -58,12 +60,14 @@ class LayerTable(Lines):
         same = self.image is not None and self.image.id == image.id
         self._waste = None
         self._sizes = {layer.index: layer.size for layer in image.layers if layer.size is not None}
+        self._most = max(self._sizes.values(), default=0)
         self._take(image)
         self.changed(None if same else 0)
 
     def show_layer(self, number: int, index: LayerIndex) -> None:
         """A layer was read: its size is known."""
         self._sizes[number] = index.total
+        self._most = max(self._most, index.total)
         self.refresh()
 
     def show_waste(self, image: Image, waste: Waste) -> None:
@@ -71,6 +75,7 @@ class LayerTable(Lines):
         same = self.image is not None and self.image.id == image.id
         self._waste = waste
         self._sizes = {number: layer.size for number, layer in enumerate(waste.layers, 1)}
+        self._most = max(self._sizes.values(), default=0)
         number = self.number if same else None
         self._take(image)
         self.changed(None if same else 0)
@@ -80,10 +85,8 @@ class LayerTable(Lines):
     def _take(self, image: Image) -> None:
         count = len(image.layers)
         self.image = image
-        self._rows = [
-            (layer, clean(one_line(instruction(step))[:_LONG]) if step else "")
-            for layer, step in _steps(image)
-        ]
+        self._rows = _steps(image)
+        self._texts.clear()
         self.note = "this image has no layers" if image.history else "not known before it is opened"
         known = [f"{count} layer{'' if count == 1 else 's'}"] if image.layers or image.history else []
         self.set_title("layers", clean(image.name)[:_LONG], *known)
@@ -106,7 +109,10 @@ class LayerTable(Lines):
         return f"{'#':>3}{gap}{'size':>{_SIZE}} {'dead':>{_SIZE}}  instruction"
 
     def row(self, number: int, width: int) -> Iterable[Piece]:
-        layer, text = self._rows[number]
+        layer, step = self._rows[number]
+        text = self._texts.get(number)
+        if text is None:
+            text = self._texts[number] = clean(one_line(instruction(step))[:_LONG]) if step else ""
         bar_width = self._bar_width(width)
         rest = max(width - len(self.head(width)) + len("instruction"), 1)
         if layer is None:
@@ -115,9 +121,8 @@ class LayerTable(Lines):
             return
         size = self._sizes.get(layer.index)
         dead = self._waste.layers[layer.index - 1].dead if self._waste else None
-        most = max(self._sizes.values(), default=0)
         yield f"{layer.index:>3} ", "dim"
-        yield bar(size or 0, most, bar_width), "bar"
+        yield bar(size or 0, self._most, bar_width), "bar"
         yield " " * bool(bar_width) + fit(size_text(size), _SIZE, right=True) + " ", ""
         yield fit(size_text(dead), _SIZE, right=True) + "  ", "dead" if dead else "dim"
         yield fit(text or "(no instruction recorded)", rest), "" if text else "dim"

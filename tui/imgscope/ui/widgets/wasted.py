@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from imgscope.findings.waste import WastedPath
 
 _SIZE = 8
+_SEEN = 1000  # paths kept for the next paint
 _LONG = 1000  # bytes of a path, or characters of a message, that are looked at: more than a screen is wide
 
 
@@ -28,6 +29,7 @@ class WastedPaths(Lines):
         super().__init__("wasted")
         self.paths: Sequence[WastedPath] = ()
         self.problems: Sequence[Problem] = ()
+        self._items: dict[int, WastedPath] = {}  # those seen last
 
     @property
     def row_count(self) -> int:
@@ -39,6 +41,7 @@ class WastedPaths(Lines):
 
     def show(self, paths: Sequence[WastedPath], problems: Sequence[Problem], note: str, *title: str) -> None:
         self.paths, self.problems, self.note = paths, problems, note
+        self._items.clear()
         self.set_title(*title)
         self.changed(0)
 
@@ -46,7 +49,12 @@ class WastedPaths(Lines):
         """What a row shows."""
         if row < len(self.problems):
             return self.problems[row]
-        return self.paths[row - len(self.problems)]
+        item = self._items.get(row)
+        if item is None:  # put together anew each time that it is asked for
+            if len(self._items) >= _SEEN:
+                self._items.clear()
+            item = self._items[row] = self.paths[row - len(self.problems)]
+        return item
 
     def head(self, width: int) -> str:
         if not self.paths:
