@@ -6,6 +6,7 @@ Exit status: 0 done, 1 a check failed, 2 bad use or bad input, 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import gc
 import io
 import os
 import signal
@@ -18,6 +19,9 @@ from imgscope.commands import HOMES, Run
 from imgscope.errors import CancelledError, ImgscopeError
 from imgscope.text import clean
 
+# Objects made between two searches for unused cycles. What a command makes it mostly needs to its end: the
+# searches of Python's own limit (700) would take a tenth of its time.
+_COLLECT = 100_000
 _EPILOG = """\
 references:
   NAME, docker-daemon:NAME     an image of the engine (Docker or Podman)
@@ -66,6 +70,7 @@ def _parser(word: str) -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit status."""
+    gc.set_threshold(_COLLECT)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
     if sys.stdout is None:  # started with it closed

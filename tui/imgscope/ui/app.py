@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -87,6 +88,7 @@ def run(reference: str, platform: Platform | None, opened: Callable[[], Source] 
 
     `opened` gives the source where it is being opened already.
     """
+    gc.freeze()  # what is loaded stays: no search for unused objects looks at it again
     app = ImgscopeApp(reference, platform, opened)
     sys.setswitchinterval(SWITCH)
     app.run()
