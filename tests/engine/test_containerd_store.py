@@ -378,8 +378,8 @@ def test_a_damaged_blob_is_left_to_the_stream(
     spoilt = open_root(source.info() | {"DockerRootDir": str(copy)}, podman=False)
     assert spoilt is not None
     assert [number for number, _ in spoilt.indexes(image, (1, 2, 3), Job())] == [2, 3]
-    manifest = next(copy.rglob((detail.manifest_digest or "").partition(":")[2]))
-    manifest.write_bytes(manifest.read_bytes() + b" ")
+    document = next(copy.rglob(image.id.partition(":")[2]))
+    document.write_bytes(document.read_bytes() + b" ")
     spoilt = open_root(source.info() | {"DockerRootDir": str(copy)}, podman=False)
     assert spoilt is not None
     assert list(spoilt.indexes(image, (1, 2, 3), Job())) == []

@@ -335,6 +335,17 @@ def test_the_copy_is_as_good_as_the_root(
     assert analyze(copied, copy.image).problems == ()
 
 
+def test_a_history_of_another_length_is_no_doubt(
+    engine: Engine, source: EngineSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some builders write no history, or not all of it."""
+    name = engine.name("datadir/unhistorical:1")
+    made = archives.Made(tuple(odd_layers()[:2]), names=(name,), extra={"history": [{}]})
+    engine.docker("load", input=archives.pack(archives.docker_save_old(made)))
+    monkeypatch.setattr(source, "_save", never)
+    assert analyze(source, source.find(name)).size > 0
+
+
 @pytest.mark.parametrize("what", METADATA)
 def test_metadata_in_doubt(
     source: EngineSource, streaming: EngineSource, copied: EngineSource, copy: Copy, what: str

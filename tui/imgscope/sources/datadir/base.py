@@ -46,7 +46,7 @@ class DataRoot:
                 found = self._find(image)
             except DOUBTS:
                 return None
-            if found.diff_ids != image.diff_ids or found.problems:
+            if found.id != image.id or found.diff_ids != image.diff_ids:
                 return None
             self._found[key] = found
         return self._found[key]

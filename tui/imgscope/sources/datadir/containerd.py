@@ -7,6 +7,7 @@ a manifest or of an index of them.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from contextlib import suppress
@@ -63,7 +64,12 @@ def _find(blobs: FolderBlobs, image: Image) -> Image:
     start = json.dumps({"manifests": [{"digest": image.id}]}).encode()
 
     def read(name: str) -> bytes:
-        return start if name == "index.json" else blobs.read(name)
+        if name == "index.json":
+            return start
+        data = blobs.read(name)
+        if hashlib.sha256(data).hexdigest() != name.rpartition("/")[2]:
+            raise DoubtError
+        return data
 
     found = read_archive(frozenset(["index.json"]), read, "the engine's store")
     for candidate in found.images:
