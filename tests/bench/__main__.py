@@ -15,15 +15,16 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from statistics import median, quantiles
 
 from tests.bench import cases
 from tests.bench.cases import CASES, DIVE, IMGSCOPE, LAZYDOCKER, OPENED, SIBLINGS, Bench, Case
-from tests.bench.measure import Figures, MeasureError, Program, in_turn
+from tests.bench.measure import Figures, MeasureError, Program, in_turn, run
 from tests.bench.report import Table, Target, cpu, machine, megabytes, number, seconds
 from tests.support.needs import find_tool
 
 START_UP = 0.6  # seconds to a painted list of 1,000 images
-KEYS = (*(case.key for case in CASES), "start-up", "growth-files", "growth-layers")
+KEYS = (*(case.key for case in CASES), "start-up", "keys", "growth-files", "growth-layers")
 
 
 def main() -> None:
@@ -32,7 +33,7 @@ def main() -> None:
     wanted = set(options.only or KEYS)
     parts = []
     with Bench(options.folder.absolute(), options.runs) as bench:
-        for part in (_against_dive, _start_up, _growth):
+        for part in (_against_dive, _on_screen, _growth):
             if text := part(bench, wanted):
                 print(f"\n{text}", flush=True)
                 parts.append(text)
@@ -74,17 +75,30 @@ the peak of the resident set. A target is the most that a figure may be; `**>**`
 
 def _against_dive(bench: Bench, wanted: set[str]) -> str:
     table = Table("case", "imgscope", "dive", "ratio, target", "CPU", "dive", "MB", "dive", "ratio, target")
+    missed: list[str] = []
     for case in CASES:
         if case.key in wanted and (taken := _measured(bench, table, case.title, case.programs)):
             table.add(case.title, *_comparison(case, taken))
-    return f"""\
-## imgscope against dive
+            if taken[IMGSCOPE].seconds > case.time * taken[case.against].seconds:
+                missed.append(_profile(bench, case))
+    return "\n\n".join(["## imgscope against dive", str(table), _CASES, *missed]) * (len(table.rows) > 1)
 
-{table}
 
+_CASES = """\
 `imgscope analyze --json` against `CI=true dive`. *TUI*: both on a terminal of 160×45, until the first row of
 the file tree is drawn. *Unreadable root*: the time is compared with `docker save IMAGE | cat >/dev/null`, the
-memory with dive's.""" * (len(table.rows) > 1)
+memory with dive's."""
+
+
+def _profile(bench: Bench, case: Case) -> str:
+    """Where the time goes in a case whose target is missed."""
+    try:
+        places = cases.hot_places(bench, case.programs(bench)[0])
+    except MeasureError as error:
+        return f"{case.title}: no profile: {error}"
+    return f"{case.title}, where the time goes: " + ", ".join(
+        f"{share:.0%} `{place}`" for place, share in places
+    )
 
 
 def _comparison(case: Case, taken: dict[str, Figures]) -> list[str]:
@@ -101,17 +115,65 @@ def _comparison(case: Case, taken: dict[str, Figures]) -> list[str]:
     ]
 
 
-def _start_up(bench: Bench, wanted: set[str]) -> str:
-    if "start-up" not in wanted:
-        return ""
-    table = Table("until it is drawn", "imgscope", "target", "MB", "lazydocker", "MB")
-    title = f"image list of {SIBLINGS:,} images"
-    if taken := _measured(bench, table, title, cases.start_up):
-        ours, other = taken[IMGSCOPE], taken.get(LAZYDOCKER)
-        target = str(Target(ours.seconds, START_UP))
-        beside = [seconds(other), megabytes(other)] if other else ["not installed"]
-        table.add(title, seconds(ours), target, megabytes(ours), *beside)
-    return f"## Start-up\n\n{table}"
+def _on_screen(bench: Bench, wanted: set[str]) -> str:
+    parts = []
+    if "start-up" in wanted:
+        table = Table("", "imgscope", "target", "MB", "lazydocker", "MB")
+        title = f"image list of {SIBLINGS:,} images, until it is drawn"
+        if taken := _measured(bench, table, title, cases.start_up):
+            ours, other = taken[IMGSCOPE], taken.get(LAZYDOCKER)
+            target = str(Target(ours.seconds, START_UP))
+            beside = [seconds(other), megabytes(other)] if other else ["not installed"]
+            table.add(title, seconds(ours), target, megabytes(ours), *beside)
+        parts.append(table)
+    if "keys" in wanted:
+        parts.append(_keys(bench))
+    return "\n\n".join(["## On the screen", *map(str, parts)]) * bool(parts)
+
+
+# ms, as the median and at the 95th percentile, by what `latency.py` calls it
+LATENCIES: dict[str, tuple[float | None, float | None]] = {
+    "move": (30, 60),
+    "fold": (30, 60),
+    "filter": (None, 150),
+    "reopen": (None, 200),
+}
+
+
+def _keys(bench: Bench) -> Table:
+    """Keys on the tree of 300,000 files: seen from the terminal, and from inside."""
+    table = Table("ms from a key, 300,000 files", "median", "95 %", "targets", "")
+    title = "rows and pages, seen from the terminal"
+    print(f"{title} …", file=sys.stderr, flush=True)
+
+    def add(name: str, middle: float, high: float, most: tuple[float | None, float | None]) -> None:
+        targets = [
+            str(Target(figure, limit)) for figure, limit in zip((middle, high), most, strict=True) if limit
+        ]
+        table.add(name, number(middle), number(high), *targets)
+
+    try:
+        pressed = run(cases.keys(bench)).presses[len(cases.TO_THE_TREE) : -1]
+        add(title, median(pressed) * 1000, quantiles(pressed, n=20)[-1] * 1000, LATENCIES["move"])
+        for name, told in cases.latency(bench).items():
+            if isinstance(told, dict):
+                add(
+                    name.replace("_", " "),
+                    told["median_ms"],
+                    told["p95_ms"],
+                    LATENCIES.get(name, (None, None)),
+                )
+            elif name.endswith("_ms"):
+                add(
+                    name.removesuffix("_ms"),
+                    told,
+                    told,
+                    LATENCIES.get(name.removesuffix("_ms"), (None, None)),
+                )
+    except MeasureError as error:
+        table.add(title, "not run")
+        table.reasons.append(f"{title}: {error}")
+    return table
 
 
 def _growth(bench: Bench, wanted: set[str]) -> str:

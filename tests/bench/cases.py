@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import pytest
 
 from tests.bench.inputs import GOLANG, TREE_ONLY, Inputs
-from tests.bench.measure import MeasureError, Program, in_turn
+from tests.bench.measure import MeasureError, Program, in_turn, run
 from tests.support.engine import Engine, running_engine
 from tests.support.needs import PATH, find_tool
 
@@ -26,6 +30,7 @@ UNPRIVILEGED = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search")
 IMGSCOPE, OPENED, DIVE = "imgscope", "imgscope, opened", "dive"
 SAVE, LAZYDOCKER = "docker save", "lazydocker"
 SIBLINGS = 1000
+SAMPLER = Path(__file__).with_name("sampler.py")
 
 
 class Bench:
@@ -145,7 +150,7 @@ def _archive(name: str, kind: str = "docker-archive") -> Callable[[Bench], list[
 def _first_tree(bench: Bench) -> list[Program]:
     path = bench.archive("layers-40")
     command: list[str | Path] = [bench.tool("dive"), "--source", "docker-archive", path]
-    dive = Program(DIVE, command, bench.environment(), screen=TREE_ONLY, keys="\x03")
+    dive = Program(DIVE, command, bench.environment(), screen=TREE_ONLY, keys=["\x03"])
     return [bench.view(f"docker-archive:{path}", TREE_ONLY), dive]
 
 
@@ -186,7 +191,7 @@ CASES = (
 )
 
 
-# -- start-up -----------------------------------------------------------------------------------------
+# -- on the screen ------------------------------------------------------------------------------------
 
 
 def start_up(bench: Bench) -> list[Program]:
@@ -197,6 +202,40 @@ def start_up(bench: Bench) -> list[Program]:
     if path := find_tool(LAZYDOCKER):
         programs.append(Program(LAZYDOCKER, [path], bench.environment(True), screen=text))
     return programs
+
+
+TO_THE_TREE = ("\t", "\t", "*")  # from the images past the layers to the files; all of them opened
+DOWN, PAGE_DOWN = "\x1b[B", "\x1b[6~"
+
+
+def keys(bench: Bench) -> Program:
+    """Rows and pages of the tree of 300,000 files, all directories open; the first keys lead there."""
+    program = bench.view(f"docker-archive:{bench.archive('files-300000')}", TREE_ONLY)
+    return replace(program, keys=[*TO_THE_TREE, *[DOWN, PAGE_DOWN] * 20, "q"])
+
+
+def latency(bench: Bench) -> Mapping[str, Any]:
+    """What `latency.py` measures inside the program: times in ms by what was done."""
+    command = [sys.executable, "-m", "tests.bench.latency"]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        command, env=bench.environment(), cwd=root, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise MeasureError(" ".join(done.stderr.split())[-200:])
+    told: Mapping[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def hot_places(bench: Bench, program: Program, most: int = 6) -> list[tuple[str, float]]:
+    """Run a program of imgscope's once more: the places where it was seen most, and their share of all."""
+    target = bench.scratch / "profile.json"
+    words = [*program.command]
+    at = words.index("-m")
+    words[at : at + 2] = [SAMPLER, target]
+    run(replace(program, command=words))
+    seen = Counter[str](json.loads(target.read_text()))
+    return [(place, count / seen.total()) for place, count in seen.most_common(most)]
 
 
 # -- growth -------------------------------------------------------------------------------------------

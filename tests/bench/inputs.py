@@ -82,9 +82,9 @@ class Inputs:
 def files(count: int) -> Iterator[tuple[str, bytes | None]]:
     """`count` small files in packages of a hundred, as node_modules has them: 1 kB each on average.
 
-    And one empty file in the root, which comes first.
+    And an empty directory, which comes first.
     """
-    yield TREE_ONLY, b""
+    yield TREE_ONLY, None
     yield "app", None
     yield "app/node_modules", None
     for number in range(count):

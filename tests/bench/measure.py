@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 from statistics import median
 
 STOPWATCH = Path(__file__).with_name("stopwatch.py")
-TIMEOUT = 300  # seconds for one run
+TIMEOUT, SCREEN_TIMEOUT = 600, 120  # seconds for one run
 
 
 class MeasureError(Exception):
@@ -23,8 +24,8 @@ class Program:
     """A command, and how to tell that it did its work.
 
     `says` must be in its output; without it the exit status must be 0. With `screen`, the program runs
-    on a terminal of 160×45 until this text was drawn, which is the time that counts, and is then ended
-    with `keys`.
+    on a terminal of 160×45 until this text was drawn, which is the time that counts; then `keys` are pressed
+    one by one, and the last ends it.
     """
 
     name: str
@@ -32,16 +33,20 @@ class Program:
     environment: Mapping[str, str]
     says: str = ""
     screen: str | None = None
-    keys: str = "q"
+    keys: Sequence[str] = ("q",)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One run: wall seconds, user and system seconds, peak resident bytes."""
+    """One run: wall seconds, user and system seconds, peak resident bytes.
+
+    `presses` are the seconds until the terminal got something for each key; infinite: it never did.
+    """
 
     seconds: float
     cpu: float
     memory: float
+    presses: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,8 +78,8 @@ def run(program: Program) -> Sample:
         "command": [str(word) for word in program.command],
         "environment": dict(program.environment),
         "screen": program.screen,
-        "keys": program.keys,
-        "timeout": TIMEOUT,
+        "keys": [*program.keys],
+        "timeout": TIMEOUT if program.screen is None else SCREEN_TIMEOUT,
     }
     done = subprocess.run(
         [sys.executable, "-I", "-S", STOPWATCH, json.dumps(request)], capture_output=True, text=True
@@ -89,7 +94,8 @@ def run(program: Program) -> Sample:
     if not worked:
         last = " ".join(answer["output"].split())[-120:]
         raise MeasureError(f"{program.name} ended with status {answer['status']}: … {last}")
-    return Sample(answer["seconds"], answer["cpu"], answer["memory"])
+    presses = (math.inf if seconds is None else seconds for seconds in answer["presses"])
+    return Sample(answer["seconds"], answer["cpu"], answer["memory"], tuple(presses))
 
 
 def in_turn(programs: Sequence[Program], runs: int) -> dict[str, Figures]:

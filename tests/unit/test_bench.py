@@ -51,7 +51,7 @@ def test_programs_run_as_whole_processes() -> None:
     environment = {"PATH": "/usr/bin:/bin"}
     quick = Program("quick", ["echo", "done"], environment, says="done")
     screen = Program(
-        "screen", ["sh", "-c", "printf 'th\\033[1mere'; read key"], environment, screen="there", keys="\n"
+        "screen", ["sh", "-c", "printf 'th\\033[1mere'; read key"], environment, screen="there", keys=["\n"]
     )
     taken = in_turn([quick, screen], 2)
     assert set(taken) == {"quick", "screen"}
