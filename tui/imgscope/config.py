@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -65,7 +64,10 @@ def load(path: Path | None = None) -> Config:
     """
     path = path or config_path()
     try:
-        values = tomllib.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        import tomllib  # most people have no file
+
+        values = tomllib.loads(text)
     except FileNotFoundError:
         return Config()
     except (OSError, ValueError) as error:

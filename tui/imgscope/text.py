@@ -7,10 +7,9 @@ import unicodedata
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from humanize import naturaldelta, naturalsize
-
 _FRACTION = re.compile(r"(\.\d{6})\d+")  # Go writes nanoseconds, Python reads microseconds
 _SHORT = {"second": "s", "seconds": "s", "minute": "min", "minutes": "min"}
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB", "RB", "QB")
 _INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 
 
@@ -18,10 +17,12 @@ def size_text(count: int | None) -> str:
     """Bytes in decimal units, three digits, as docker prints them: 167 MB. None is unknown: ?"""
     if count is None:
         return "?"
-    if count >= 1000:
-        # round first: 999,950 bytes are 1 MB, not 1e+03 kB
-        count = round(count, 3 - len(str(count)))
-    return naturalsize(count, format="%.3g").replace(" Bytes", " B").replace(" Byte", " B")
+    if count < 1000:
+        return f"{count} B"
+    # round first: 999,950 bytes are 1 MB, not 1e+03 kB
+    count = round(count, 3 - len(str(count)))
+    step = min((len(str(count)) - 1) // 3, len(_UNITS) - 1)
+    return f"{count / 1000**step:.3g} {_UNITS[step]}"
 
 
 def percent_text(part: float) -> str:
@@ -35,6 +36,8 @@ def percent_text(part: float) -> str:
 
 def age_text(created: str | None, now: datetime | None = None) -> str:
     """An RFC 3339 date as an age: 2 days. Dates that reproducible builds make up (1970 and before): –"""
+    from humanize import naturaldelta  # only lists tell ages, and it takes its time
+
     try:
         then = datetime.fromisoformat(_FRACTION.sub(r"\1", created or ""))
         if then.tzinfo is None:

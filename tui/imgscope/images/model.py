@@ -7,7 +7,6 @@ Rules and terms: OCI image specification, `config.md` (diff ID, chain ID, histor
 from __future__ import annotations
 
 import hashlib
-import platform as _host
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,7 +55,9 @@ class Platform:
     @classmethod
     def host(cls) -> Platform:
         """The platform whose images run here (containers run linux, on any host)."""
-        machine = _host.machine().lower()
+        import platform
+
+        machine = platform.machine().lower()
         return cls("linux", *_MACHINES.get(machine, (machine, "")))
 
 
