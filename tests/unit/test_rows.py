@@ -1,0 +1,326 @@
+"""The rows of a file tree: opened, closed, sorted and filtered, against a tree walked naively."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imgscope.errors import CancelledError
+from imgscope.job import Job
+from imgscope.layers import rows as rows_module
+from imgscope.layers import view as view_module
+from imgscope.layers.overlay import ROOT, Overlay
+from imgscope.layers.rows import Rows, Tree, gathered, sums
+from imgscope.layers.search import Pattern, search
+from imgscope.layers.view import LayerView, Sort, Views, dead_versions
+from tests.support.stacks import Member, file, folder, hardlink, merged, stacks, whiteout
+
+
+def look(overlay: Overlay, layer: int, *, whole: bool = True) -> LayerView:
+    return LayerView(overlay, layer, merged=whole, dead=dead_versions(overlay))
+
+
+def path(view: LayerView, node: int) -> str:
+    return "/" + view.overlay.path(node).decode("utf-8", "surrogateescape")
+
+
+def dead_bytes(view: LayerView, node: int) -> int:
+    own = view.overlay.file_size(view.version(node)) if view.is_dead(node) else 0
+    return own + sum(dead_bytes(view, child) for child in view.children(node))
+
+
+def siblings(view: LayerView, node: int, sort: Sort) -> list[int]:
+    """What stands in a directory, in order."""
+    below = list(view.children(node))
+    if sort == Sort.SIZE:
+        below.sort(key=lambda child: -(view.size(child) or view.gone(child)))
+    elif sort == Sort.DEAD:
+        below.sort(key=lambda child: -dead_bytes(view, child))
+    return below
+
+
+def is_found(view: LayerView, node: int, text: str) -> bool:
+    """What a pattern means, by the words of the help."""
+    where, _, name = path(view, node).rpartition("/")
+    where += "/"
+    before, slash, wanted = text.rpartition("/")
+    if text == text.lower():
+        name, where = name.lower(), where.lower()
+    if any(sign in text for sign in "*?["):
+        anywhere = "" if text.startswith("/") else "*/"
+        in_folder = not slash or fnmatchcase(where, f"{anywhere}{before}/")
+        return in_folder and fnmatchcase(name, wanted or "*")
+    return where.endswith(before + slash) and name.startswith(wanted) if slash else wanted in name
+
+
+def below(view: LayerView, node: int) -> Iterator[int]:
+    for child in view.children(node):
+        yield child
+        yield from below(view, child)
+
+
+def shown(view: LayerView, sort: Sort, text: str, is_open: Callable[[int], bool]) -> list[int]:
+    """The rows, walked from the root."""
+    found = [node for node in below(view, ROOT) if not text or is_found(view, node, text)]
+    kept = set(found)
+    for node in found:
+        kept.update(below(view, node))
+        while node > ROOT:
+            kept.add(node)
+            node = view.overlay.parents[node]
+
+    def walk(node: int) -> Iterator[int]:
+        for child in siblings(view, node, sort):
+            if child in kept:
+                yield child
+                if is_open(child):
+                    yield from walk(child)
+
+    return list(walk(ROOT))
+
+
+def nodes(rows: Rows) -> list[int]:
+    return [rows.tree.nodes[rows[row]] for row in range(len(rows))]
+
+
+PATTERNS = st.sampled_from(
+    ["", "a", "A", "b", "*", "?", "a*", "[ab]", "a/", "/a", "a/b", "*/a", "/*/b", "zz"]
+)
+
+
+@given(
+    stacks(),
+    st.booleans(),
+    st.sampled_from(Sort),
+    PATTERNS,
+    st.lists(st.tuples(st.sampled_from(["fold", "unfold"]), st.integers(0, 50)), max_size=12),
+)
+def test_rows_are_what_a_walk_of_the_open_directories_sees(
+    layers: list[list[Member]], whole: bool, sort: Sort, text: str, actions: list[tuple[str, int]]
+) -> None:
+    view = look(merged(*layers), len(layers), whole=whole)
+    tree = view.arranged(sort, Pattern(text) if text else None)
+    opened = set(range(len(view.overlay)))
+    rows = Rows(tree, bytearray(len(tree)))
+    assert nodes(rows) == shown(view, sort, text, opened.__contains__)
+    for action, number in actions:
+        if not len(rows):
+            break
+        row = number % len(rows)
+        position = rows[row]
+        node = tree.nodes[position]
+        if tree.spans[position] == 1 or (node in opened) == (action == "unfold"):
+            continue
+        if action == "fold":
+            rows.fold(row)
+            opened.discard(node)
+        else:
+            rows.unfold(row)
+            opened.add(node)
+        seen = shown(view, sort, text, opened.__contains__)
+        assert nodes(rows) == seen
+        assert nodes(Rows(tree, rows.closed)) == seen
+        assert all(rows.row(rows[row]) == row for row in range(len(rows)))
+
+
+@given(stacks(), PATTERNS)
+def test_what_was_found_is_marked_and_the_way_to_it_is_told(layers: list[list[Member]], text: str) -> None:
+    view = look(merged(*layers), len(layers))
+    if not text:
+        return
+    tree = view.arranged(pattern=Pattern(text))
+    found = {node for node in below(view, ROOT) if is_found(view, node, text)}
+    assert {node for node, mark in zip(tree.nodes, tree.marks, strict=True) if mark} == found
+    for position in range(len(tree)):
+        inside = {tree.nodes[place] for place in range(position + 1, position + tree.spans[position])}
+        assert bool(tree.on_way[position]) == bool(inside & found)
+        assert (position in tree.folders) == bool(inside)
+
+
+@given(stacks(), st.text("abAB", min_size=1, max_size=3), st.text("abAB", max_size=2))
+def test_a_pattern_that_grows_finds_what_it_would_find_at_once(
+    layers: list[list[Member]], start: str, more: str
+) -> None:
+    overlay = merged(*layers)
+    view = look(overlay, len(layers))
+    view.arranged(pattern=Pattern(start))
+    grown, anew = (
+        each.arranged(pattern=Pattern(start + more)) for each in (view, look(overlay, len(layers)))
+    )
+    assert (grown.nodes, grown.spans, grown.marks) == (anew.nodes, anew.spans, anew.marks)
+
+
+# -- positions ----------------------------------------------------------------------------------------
+
+STACK = [
+    [
+        folder("etc"),
+        file("etc/passwd", 10),
+        folder("usr"),
+        folder("usr/lib"),
+        file("usr/lib/libz.so", 500),
+        file("usr/lib/Makefile", 7),
+        file("big", 300),
+        file("café.txt", 1),
+    ],
+    [whiteout("big"), file("usr/lib/libz.so", 600)],
+]
+
+
+def test_a_row_that_is_not_seen_is_that_of_the_closed_directory_above() -> None:
+    view = look(merged(*STACK), 1)
+    rows = Rows(view.tree, bytearray(len(view.tree)))
+    names = [path(view, node) for node in nodes(rows)]
+    assert names[:2] == ["/etc", "/etc/passwd"]
+    assert rows.row(0) == 0
+    inner = list(view.tree.nodes).index(view.overlay.find(b"usr/lib/Makefile"))
+    assert rows.row(inner) == names.index("/usr/lib/Makefile")
+    rows.fold(names.index("/usr/lib"))
+    assert rows.row(inner) == names.index("/usr/lib")
+    rows.fold(names.index("/usr"))
+    assert rows.row(inner) == names.index("/usr")
+
+
+def test_the_way_to_a_node_ends_where_the_tree_does() -> None:
+    view = look(merged(*STACK), 1)
+    usr, lib = view.overlay.find(b"usr"), view.overlay.find(b"usr/lib")
+    way = list(view.tree.way([ROOT, usr, lib]))
+    assert [view.tree.nodes[position] for position in way] == [ROOT, usr, lib]
+    filtered = view.arranged(pattern=Pattern("etc"))
+    assert [filtered.nodes[position] for position in filtered.way([ROOT, usr, lib])] == [ROOT]
+
+
+def test_columns_are_summed_and_gathered_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows_module, "BLOCK", 3)
+    assert list(sums("q", iter([5, 1, 0, 2, 9, 4, 4]))) == [0, 5, 6, 6, 8, 17, 21, 25]
+    assert list(sums("q", ())) == [0]
+    column, places = array("i", range(10, 20)), array("i", (9, 0, 3, 3, 1))
+    assert list(gathered(column, places)) == [19, 10, 13, 13, 11]
+
+
+def test_a_long_directory_is_sorted_as_a_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = [file(f"d/{number * 7 % 50:02}", number % 5) for number in range(50)]
+    layer += [folder(f"d/{number}x") for number in range(9, 0, -1)]
+    short = look(merged(layer), 1)
+    expected = [short.arranged(sort).nodes for sort in Sort]
+    monkeypatch.setattr(view_module, "BLOCK", 8)
+    long = look(merged(layer), 1)
+    assert [long.arranged(sort).nodes for sort in Sort] == expected
+
+
+# -- patterns -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("lib", ["/usr/lib", "/usr/lib/libz.so"]),
+        ("LIB", []),
+        ("make", ["/usr/lib/Makefile"]),
+        ("Make", ["/usr/lib/Makefile"]),
+        ("É", []),
+        ("é", ["/café.txt"]),
+        ("*.so", ["/usr/lib/libz.so"]),
+        ("caf?.txt", ["/café.txt"]),
+        ("[be]*", ["/etc", "/big"]),
+        ("lib*", ["/usr/lib", "/usr/lib/libz.so"]),
+        ("/etc", ["/etc"]),
+        ("lib/", ["/usr/lib/Makefile", "/usr/lib/libz.so"]),
+        ("r/lib", ["/usr/lib"]),
+        ("r/lib/m", ["/usr/lib/Makefile"]),
+        ("usr/*/*.so", ["/usr/lib/libz.so"]),
+        ("/*/passwd", ["/etc/passwd"]),
+        ("/lib*", []),
+        ("[", []),
+        ("(a+)+$", []),
+    ],
+)
+def test_what_a_pattern_finds(text: str, found: list[str]) -> None:
+    view = look(merged(*STACK), 1)
+    tree = search(view.overlay, view.tree, Pattern(text), Job())
+    assert [path(view, node) for node, mark in zip(tree.nodes, tree.marks, strict=True) if mark] == found
+
+
+@pytest.mark.parametrize(
+    ("text", "told", "name", "part"),
+    [
+        ("lib", "part of the name", "x-LIB-y", "LIB"),
+        ("r/li", "part of the path", "lib", "li"),
+        ("l?b", "glob of the name", "lib", "lib"),
+        ("/l*", "glob of the path", "lib", "lib"),
+    ],
+)
+def test_a_pattern_says_what_it_is_and_points_out_what_it_finds(
+    text: str, told: str, name: str, part: str
+) -> None:
+    pattern = Pattern(text)
+    start, end = pattern.span(name)
+    assert (str(pattern), name[start:end]) == (told, part)
+
+
+def test_a_glob_of_many_stars_comes_to_an_end() -> None:
+    """As a regular expression that backtracks it would take longer than the universe."""
+    pattern = Pattern("*a" * 200 + "*b")
+    assert pattern.names([b"a" * 60_000, b"a" * 200 + b"b"]) == b"\0\1"
+
+
+def test_names_that_are_no_utf_8_are_found_by_the_rest() -> None:
+    view = look(merged([file("bad\udcff.txt", 1), file("ok\n.txt")]), 1)
+    for text in ("bad", "*.txt", "\udcff", "ok\n"):
+        assert view.arranged(pattern=Pattern(text)).marks.count(1) in (1, 2), text
+
+
+def test_very_deep_paths_are_found_by_their_end() -> None:
+    view = look(merged([file("/".join([*["d"] * 3000, "here"]), 5)]), 1)
+    assert view.arranged(pattern=Pattern("d/d/he")).marks.count(1) == 1
+    assert view.arranged(pattern=Pattern("*/d/h*")).marks.count(1) == 1
+
+
+# -- work that is not wanted any more, and views that are ------------------------------------------------
+
+
+def test_cancelled_work_ends() -> None:
+    overlay = merged(*STACK)
+    view, job = look(overlay, 2), Job()
+    job.cancel()
+    for work in (
+        lambda: LayerView(overlay, 2, merged=True, job=job),
+        lambda: LayerView(overlay, 2, job=job),
+        lambda: view.arranged(Sort.SIZE, job=job),
+        lambda: view.arranged(pattern=Pattern("a"), job=job),
+        lambda: view.arranged(pattern=Pattern("a/"), job=job),
+        lambda: Views(overlay).get(1, True, job),
+    ):
+        with pytest.raises(CancelledError):
+            work()
+
+
+def test_views_are_kept_as_far_as_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    views = Views(merged(*STACK))
+    first = views.get(1, True, Job())
+    assert views.get(1, True, Job()) is first
+    assert views.get(1, False, Job()) is not first
+    assert views.get(2, False, Job()).is_dead(views.overlay.find(b"big"))
+    assert views.get(1, True, Job()) is first
+    monkeypatch.setattr(view_module, "_KEPT", 1)
+    views.get(2, True, Job())
+    assert views.get(1, True, Job()) is not first
+
+
+def test_a_small_change_of_a_large_image() -> None:
+    many = [file(f"d/{number}", 1) for number in range(500)]
+    view = look(merged(many, [file("d/7", 5), hardlink("e", "d/7")]), 2, whole=False)
+    assert [path(view, node) for node in view.tree.nodes] == ["/", "/d", "/d/7", "/e"]
+    assert [view.size(node) for node in view.tree.nodes] == [5, 5, 5, 0]
+    assert view.children(view.overlay.find(b"d")) == [view.overlay.find(b"d/7")]
+
+
+def test_an_empty_tree_has_no_rows() -> None:
+    tree = Tree(array("i", (ROOT,)), array("i", (1,)), array("i"))
+    assert len(Rows(tree, bytearray(1))) == 0
+    assert len(Rows(tree.filtered(bytearray(1)), bytearray(1))) == 0
