@@ -58,8 +58,8 @@ TEXT = b"".join(b"%d a line that compresses well\n" % number for number in range
 def _engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ways of reading gzip: the fast one, where there is a wheel of it, and the standard library's."""
     if request.param == "zlib":
-        monkeypatch.setattr(stream, "_fast", zlib)
-    elif stream._fast is zlib:
+        monkeypatch.setattr(stream, "_fast", None)
+    elif stream._fast is None:
         pytest.skip("there is no isal for this processor")
 
 
@@ -355,9 +355,9 @@ def test_gzip_writers_of_members(tmp_path: Path) -> None:
 
 def test_without_isal_zlib_does_it() -> None:
     code = (
-        "import gzip, sys, zlib; sys.modules['isal'] = None\n"
+        "import gzip, sys; sys.modules['isal'] = None\n"
         "from imgscope.layers import stream\n"
-        "assert stream._fast is zlib\n"
+        "assert stream._fast is None\n"
         "print(b''.join(stream.inflate([gzip.compress(b'text')])).decode())"
     )
     done = subprocess.run(

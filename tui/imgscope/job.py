@@ -15,7 +15,7 @@ class Job:
     """Passed down to whoever reads bytes; safe to cancel from another thread.
 
     `report` is called with (bytes done, bytes in all or None where nobody knows). It runs in the
-    working thread and must return at once.
+    thread that works, one call at a time, and must return at once.
     """
 
     def __init__(self, report: Report | None = None) -> None:
@@ -24,6 +24,7 @@ class Job:
         self.report = report
         self._cancelled = Event()
         self._lock = Lock()
+        self._counting = Lock()
         self._wakers: list[Callable[[], None]] = []
 
     def check(self) -> None:
@@ -34,9 +35,10 @@ class Job:
     def advance(self, count: int) -> None:
         """Note that `count` more bytes were read; raises `CancelledError`."""
         self.check()
-        self.done += count
-        if self.report is not None:
-            self.report(self.done, self.total)
+        with self._counting:
+            self.done += count
+            if self.report is not None:
+                self.report(self.done, self.total)
 
     @property
     def cancelled(self) -> bool:
@@ -60,9 +62,26 @@ class Job:
         """While in the block, `cancel` calls `wake` (to close a socket that a read waits on)."""
         with self._lock:
             self._wakers.append(wake)
-        self.check()
         try:
+            self.check()
             yield
         finally:
             with self._lock:
                 self._wakers.remove(wake)
+
+    @contextmanager
+    def part(self) -> Iterator[Job]:
+        """A job whose bytes count here. It is cancelled when this one is, and may be so by itself."""
+        part = _Part(self)
+        with self.on_cancel(part.cancel):
+            yield part
+
+
+class _Part(Job):
+    def __init__(self, whole: Job) -> None:
+        super().__init__()
+        self._whole = whole
+
+    def advance(self, count: int) -> None:
+        self.check()
+        self._whole.advance(count)

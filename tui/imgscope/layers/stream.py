@@ -17,13 +17,14 @@ from imgscope.job import Job
 
 _fast: Any
 try:
-    from isal import isal_zlib as _fast
+    from isal import igzip_lib as _fast
 except ImportError:  # no wheel for this processor: the same answers from zlib, slower
-    _fast = zlib
+    _fast = None
 
 BLOCK = 512
-IN_CHUNK = 256 * 1024
-OUT_CHUNK = 1024 * 1024
+# Larger pieces of memory are given back to the system, and asked for again, at each turn.
+IN_CHUNK = 128 * 1024
+OUT_CHUNK = 128 * 1024
 _WINDOW_LIMIT = 1 << 27  # bytes that a decompressor may keep: what zstd's own tools take unasked
 _MAGICS = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd", "xz": b"\xfd7zXZ\x00", "bzip2": b"BZh"}
 _MAGIC = 6  # bytes that tell a compression
@@ -51,7 +52,7 @@ def inflate(chunks: Iterable[bytes], job: Job | None = None) -> Iterator[bytes]:
     head, stream = peek(chunks, _MAGIC)
     match compression(head):
         case "gzip":
-            stream = _members(stream, "gzip", _Gunzip)
+            stream = _members(stream, "gzip", _gunzip)
         case "zstd":
             if sys.version_info >= (3, 14):
                 from compression.zstd import ZstdDecompressor
@@ -73,15 +74,24 @@ def inflate(chunks: Iterable[bytes], job: Job | None = None) -> Iterator[bytes]:
 
 
 def peek(chunks: Iterable[bytes], size: int) -> tuple[bytes, Iterator[bytes]]:
-    """The first bytes of a stream, `size` or more if it has them, and the whole stream."""
+    """The first bytes of a stream, `size` or more if it has them, and the whole stream.
+
+    Damage that is met is raised in its place in the stream.
+    """
     rest = iter(chunks)
     head = b""
-    while len(head) < size and (chunk := next(rest, b"")):
-        head += chunk
+    failure: DamagedError | None = None
+    try:
+        while len(head) < size and (chunk := next(rest, b"")):
+            head += chunk
+    except DamagedError as error:
+        failure = error
 
     def whole() -> Iterator[bytes]:
         if head:
             yield head
+        if failure is not None:
+            raise failure
         yield from rest
 
     return head, whole()
@@ -99,11 +109,15 @@ class _Decompressor(Protocol):
     def decompress(self, data: bytes, max_length: int) -> bytes: ...
 
 
+def _gunzip() -> _Decompressor:
+    return _Gunzip() if _fast is None else _fast.IgzipDecompressor(flag=_fast.DECOMP_GZIP)
+
+
 class _Gunzip:
     """zlib's object with the interface of the others."""
 
     def __init__(self) -> None:
-        self._member: Any = _fast.decompressobj(wbits=31)
+        self._member: Any = zlib.decompressobj(wbits=31)
 
     @property
     def eof(self) -> bool:
@@ -177,7 +191,6 @@ class Hash(Protocol):
     """What hashlib gives."""
 
     def update(self, data: bytes, /) -> None: ...
-    def hexdigest(self) -> str: ...
 
 
 def hashed(chunks: Iterable[bytes], hasher: Hash) -> Iterator[bytes]:
@@ -210,7 +223,7 @@ class Tape(Protocol):
 class FileTape:
     """A range of an open file: the walker jumps from header to header, contents stay unread."""
 
-    _SMALL, _LARGE, _NEAR = 4096, 256 * 1024, 64 * 1024
+    _SMALL, _LARGE, _NEAR = 4096, 64 * 1024, 32 * 1024
 
     def __init__(self, fd: int, start: int, length: int) -> None:
         self._fd = fd

@@ -8,6 +8,7 @@ import os
 import stat
 from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +19,7 @@ from imgscope.layers.index import Kind, LayerIndex, Problem
 from imgscope.layers.stream import (
     BLOCK,
     FileTape,
+    Hash,
     StreamTape,
     Tape,
     compression,
@@ -28,6 +30,7 @@ from imgscope.layers.stream import (
     read_chunks,
 )
 from imgscope.layers.tar import index_tar, is_header, walk_tar
+from imgscope.layers.threads import ahead, aside, each
 
 KEPT_LIMIT = 64 << 20  # bytes of all documents that are kept of one stream
 
@@ -49,7 +52,7 @@ class Blobs(Protocol):
         """One document; raises `NotFoundError`, and `LimitError` past `DOCUMENT_LIMIT`."""
 
     def layers(self, names: Sequence[str], job: Job) -> Iterator[tuple[str, LayerIndex]]:
-        """Index the named layer blobs, each once, in the order that they are stored."""
+        """Index the named layer blobs, each once, as they end."""
 
     def contents(self, name: str, extents: Extents, job: Job) -> Pieces:
         """The bytes at rising (offset, length) of a layer's unpacked tar; see `Source.contents`."""
@@ -68,35 +71,37 @@ def index_blob(chunks: Iterable[bytes], job: Job, *, digest: bool) -> LayerIndex
     """
     stored, unpacked = hashlib.sha256(), hashlib.sha256()
     size = 0
-    head = b""
     whole = False
+    head, chunks = peek(chunks, BLOCK)
+    packed = bool(compression(head))
 
-    def count(chunks: Iterable[bytes]) -> Iterator[bytes]:
-        nonlocal size, head
-        for chunk in chunks:
-            head += chunk[: BLOCK - len(head)]
+    def raw(hasher: Hash) -> Iterator[bytes]:
+        nonlocal size
+        for chunk in hashed(chunks, hasher):
             size += len(chunk)
             yield chunk
 
     def content(source: Iterator[bytes]) -> Iterator[bytes]:
         nonlocal whole
-        yield from hashed(inflate(source, job), unpacked)
+        yield from hashed(ahead(inflate(source, job)), unpacked) if packed else source
         whole = True
 
-    source = hashed(count(chunks), stored)
-    stream = content(source)
-    index = index_tar(StreamTape(stream), digest=digest)
-    for rest in (stream, source):  # what comes after the damage of a tar, or after the end of a stream
-        try:
-            for _ in rest:
-                pass
-        except DamagedError as error:
-            if not index.problems:
-                index.problems.append(Problem(str(error)))
+    # two threads have enough to do: one unpacks or hashes, the other walks the tar
+    with aside(stored) as beside:
+        source = raw(stored if packed else beside)
+        stream = content(source)
+        index = index_tar(StreamTape(stream), digest=digest)
+        for rest in (stream, source):  # what comes after the damage of a tar, or after the end of a stream
+            try:
+                for _ in rest:
+                    pass
+            except DamagedError as error:
+                if not index.problems:
+                    index.problems.append(Problem(str(error)))
     index.digest = "sha256:" + stored.hexdigest()
     if whole:
-        index.diff_id = "sha256:" + unpacked.hexdigest()
-    index.compressed_size = size if compression(head) else None
+        index.diff_id = "sha256:" + (unpacked if packed else stored).hexdigest()
+    index.compressed_size = size if packed else None
     return index
 
 
@@ -163,15 +168,27 @@ class _Seekable:
             return found.read(name)
 
     def layers(self, names: Sequence[str], job: Job) -> Iterator[tuple[str, LayerIndex]]:
+        packed: list[tuple[int, str]] = []
         for name in names:
             try:
                 with self._open(name) as found:
-                    index = found.index(job)
-            except NotFoundError:
-                index = missing(name)
-            except FormatError as error:
-                index = _nothing(f"the layer's data: {error}".rstrip("."))
-            yield name, index
+                    if found.packed:
+                        packed.append((found.length, name))
+                        continue
+            except (FormatError, NotFoundError):
+                pass  # said by `_index`
+            yield self._index(name, job)
+        packed.sort(key=itemgetter(0), reverse=True)  # the largest first, so that none is waited for alone
+        yield from each(self._index, (name for _, name in packed), job)
+
+    def _index(self, name: str, job: Job) -> tuple[str, LayerIndex]:
+        try:
+            with self._open(name) as found:
+                return name, found.index(job)
+        except NotFoundError:
+            return name, missing(name)
+        except FormatError as error:
+            return name, _nothing(f"the layer's data: {error}".rstrip("."))
 
     def contents(self, name: str, extents: Extents, job: Job) -> Pieces:
         with self._open(name) as found:
@@ -377,7 +394,7 @@ class PackedBlobs:
         self._members = documents.members
 
     def _chunks(self, job: Job) -> Iterator[bytes]:
-        return inflate(read_chunks(self._fd, 0, self._length, job), job)
+        return ahead(inflate(read_chunks(self._fd, 0, self._length, job), job))
 
     def layers(self, names: Sequence[str], job: Job) -> Iterator[tuple[str, LayerIndex]]:
         wanted: dict[str, list[str]] = {}
