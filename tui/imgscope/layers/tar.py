@@ -125,11 +125,14 @@ def normalise(name: bytes) -> bytes | None:
 
 def _number(field: bytes) -> int:
     """A header's number: octal text, or GNU's base-256; raises ValueError, also for more than 63 bits."""
+    text = field.rstrip(b" \0")
+    if text.isdigit():  # nearly all
+        return int(text, 8)
     if field[0] & 0x80:
         bits = 8 * len(field) - 1
         value = int.from_bytes(field, "big") & (1 << bits) - 1
         return _bounded(value - (1 << bits) if field[0] & 0x40 else value)
-    text = field.strip(b" \0").partition(b"\0")[0]
+    text = text.lstrip(b" \0").partition(b"\0")[0]
     if not text:
         return 0
     if not text.isdigit():  # int() would take signs, underscores and 0o
@@ -146,7 +149,8 @@ def _bounded(value: int) -> int:
 def _size(field: bytes) -> int:
     """Bytes of content, or -1 where the field is no such number."""
     try:
-        return max(_number(field), -1)
+        size = _number(field)
+        return size if size >= 0 else -1
     except ValueError:
         return -1
 
