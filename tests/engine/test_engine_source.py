@@ -26,6 +26,7 @@ from imgscope.job import Job
 from imgscope.layers.index import Kind, LayerIndex
 from imgscope.report import analysis_json
 from imgscope.sources import datadir
+from imgscope.sources import engine as engine_module
 from imgscope.sources.archive import ArchiveSource
 from imgscope.sources.engine import EngineSource
 from tests.support import bases, program
@@ -139,6 +140,33 @@ def test_steps_of_a_build_are_listed_and_followed_but_not_inspected(source: Engi
 def test_empty_engine_gives_one_empty_list(empty_engine: Engine) -> None:
     with open_engine(empty_engine.host) as source:
         assert list(source.images(Job())) == [[]]
+
+
+def test_images_that_are_wanted_first_are_inspected_first(
+    source: EngineSource, app: str, busybox_base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "_BATCH", 1)
+    for name in (app, busybox_base):
+        wanted = source.find(name).id
+        lists = source.images(Job(), lambda wanted=wanted: [wanted])  # type: ignore[misc]
+        assert not any(image.layers for image in next(lists))
+        assert [image.id for image in next(lists) if image.layers] == [wanted]
+        assert sum(bool(image.layers) for image in next(lists)) == 2
+
+
+def test_a_list_that_was_asked_for_ahead_is_used_once(source: EngineSource, engine: Engine, app: str) -> None:
+    source.ahead()
+    later = engine.name("source/later:1")
+    engine.docker("tag", app, later)
+    try:
+        names = [
+            {name for image in next(source.images(Job())) for name in image.references} for _ in range(2)
+        ]
+    finally:
+        engine.docker("rmi", later)
+    assert app in names[0]
+    assert later not in names[0]
+    assert later in names[1]
 
 
 def test_listing_stops_when_cancelled(source: EngineSource, app: str) -> None:

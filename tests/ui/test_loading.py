@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 
 import pytest
 
@@ -15,7 +16,7 @@ from imgscope.layers.index import LayerIndex, Problem
 from imgscope.sources import Target
 from imgscope.sources.base import Source
 from imgscope.sources.demo import DemoSource
-from imgscope.ui import loader
+from imgscope.ui import loader, messages
 from tests.support.stacks import file, folder, whiteout
 from tests.ui.driver import FakeSource, Screen, drawn, index, row, rows, screen
 
@@ -255,6 +256,47 @@ async def test_an_image_can_be_opened_before_its_layers_are_known(show: Show) ->
         await it.settle()
         assert it.layers.row_count == 3
         assert it.focused == "layers"
+
+
+class Refined(FakeSource):
+    """Tells a little more of its images a hundred times; notes which ones it was asked for first."""
+
+    def images(self, job: Job, first: Callable[[], Iterable[str]] = tuple) -> Iterator[Sequence[Image]]:
+        (whole,) = super().images(job)
+        self.wanted: list[list[str]] = []
+        bare = [replace(image, layers=()) for image in whole]
+        for done in range(0, len(whole) + 1, len(whole) // 100):
+            self.wanted.append(list(first()))
+            yield [*whole[:done], *bare[done:]]
+
+
+async def test_the_forest_is_not_built_for_every_step(show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loader, "_REFRESH", 3600)
+    built: list[int] = []
+    listing = loader._listing
+
+    def note(images: Sequence[Image]) -> messages.ImagesListed:
+        built.append(sum(bool(image.layers) for image in images))
+        return listing(images)
+
+    monkeypatch.setattr(loader, "_listing", note)
+    source = Refined({f"image:{number:04}": SMALL for number in range(1000)})
+    async with show(source) as it:
+        assert built == [0, 10, 1000]  # the names, what is in view, all
+        assert it.images.row_count == 1000
+        assert it.layers.row_count == 1
+
+
+async def test_what_is_in_view_is_asked_for_first(show: Show) -> None:
+    source = Refined({f"image:{number:04}": SMALL for number in range(1000)})
+    async with show(source) as it:
+        await it.press("G")
+        await it.press("f5")
+        names = {source.image(name).id: name for name in source.indexes}
+        first, *others = (names[identifier] for identifier in source.wanted[-1])
+        assert first == "image:0999"
+        assert set(others) == {f"image:{number:04}" for number in range(1000 - len(set(others)), 1000)}
+        assert 3 <= len(set(others)) < 40
 
 
 # -- failing ------------------------------------------------------------------------------------------
