@@ -46,6 +46,7 @@ def words(svg: str) -> list[str]:
         ("small", "demo:", (80, 24), "imgscope-dark", ["down", "down", "down"]),
         ("light", "demo:bigfile", (120, 36), "imgscope-light", ["tab"]),
         ("merged", "demo:ruby:b", (140, 36), "imgscope-dark", ["G", "v", "enter"]),
+        ("filter", "demo:golang:c", (100, 30), "imgscope-dark", ["tab", "slash", *"*.so"]),
         ("help", "demo:", (120, 48), "imgscope-dark", ["question_mark"]),
     ],
 )

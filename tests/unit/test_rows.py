@@ -324,3 +324,11 @@ def test_an_empty_tree_has_no_rows() -> None:
     tree = Tree(array("i", (ROOT,)), array("i", (1,)), array("i"))
     assert len(Rows(tree, bytearray(1))) == 0
     assert len(Rows(tree.filtered(bytearray(1)), bytearray(1))) == 0
+
+
+def test_what_is_removed_is_sorted_by_what_goes() -> None:
+    base = [file("a", 10), file("b", 30), folder("c"), file("c/d", 20)]
+    view = look(merged(base, [whiteout("a"), whiteout("b"), whiteout("c"), file("e", 25)]), 2, whole=False)
+    by_size, by_dead = (view.arranged(sort) for sort in (Sort.SIZE, Sort.DEAD))
+    assert [path(view, node) for node in by_size.nodes] == ["/", "/b", "/e", "/c", "/c/d", "/a"]
+    assert [path(view, node) for node in by_dead.nodes] == ["/", "/b", "/c", "/c/d", "/a", "/e"]

@@ -28,7 +28,7 @@ _GROUPS = (
         (
             ("v", "a layer's own changes, or all files up to it (merged)"),
             ("z", "the pane alone, or all panes"),
-            ("/", "filter files: part of a name, or a glob (* ? [ ]); with / the path, too"),
+            ("/", "filter files: part of a name, a glob; with / a path"),
             ("n  N", "next match, match before"),
             ("S", "files by name, size or dead bytes"),
             ("*  -", "open all directories, close all"),

@@ -46,7 +46,7 @@ class FileTree(Lines):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "screen.filter", "filter", id="files.filter", tooltip="Show what a pattern finds"),
-        *PANE_KEYS,
+        *PANE_KEYS[1:],  # the footer has no room for more
         Binding("S", "sort", "Sort", show=False, id="files.sort", tooltip="By name, size or dead bytes"),
         Binding(
             "asterisk,plus",

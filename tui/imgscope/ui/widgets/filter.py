@@ -18,11 +18,21 @@ from imgscope.ui.widgets.lines import Lines
 _HELP = "part of a name; * ? [ ] make it a glob, / looks at paths"
 
 
+class Entry(Input):
+    """The text itself."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "submit", "keep", id="filter.keep", tooltip="Back to the tree, filtered"),
+    ]
+
+
 class FilterLine(Horizontal):
     """One line above the footer. The keys that move, move in the pane that is filtered."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter,tab", "end(True)", "keep", id="filter.keep", tooltip="Back to the tree, filtered"),
+        Binding(
+            "tab", "end(True)", "Keep", show=False, id="filter.tab", tooltip="Back to the tree, filtered"
+        ),
         Binding("escape", "end(False)", "clear", id="filter.clear", tooltip="All files again"),
         Binding("up", "move(-1)", "Up", show=False, id="filter.up"),
         Binding("down", "move(1)", "Down", show=False, id="filter.down"),
@@ -51,7 +61,7 @@ class FilterLine(Horizontal):
 
     def compose(self) -> ComposeResult:
         yield Static("/", id="filter-sign")
-        yield Input(compact=True, id="filter-text", select_on_focus=False)
+        yield Entry(compact=True, id="filter-text", select_on_focus=False)
         yield Static(_HELP, id="filter-note", markup=False)
 
     def open(self, text: str) -> None:

@@ -1,0 +1,328 @@
+"""The file tree: all opened and closed, sorted, filtered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.widgets import Input
+
+from imgscope.ui import loader
+from imgscope.ui.widgets.lines import TOP
+from tests.support.stacks import file, folder, whiteout
+from tests.ui.driver import FakeSource, Screen, drawn, index, row, rows, screen
+
+
+def here(it: Screen) -> str:
+    """The path under the cursor."""
+    assert it.files.view is not None
+    assert it.files.node is not None
+    return it.files.view.overlay.path(it.files.node).decode()
+
+
+def names(it: Screen) -> list[str]:
+    """The names in the tree, as they are indented."""
+    return [line[2:40].rstrip() for line in rows(it.files, 100)]
+
+
+def note(it: Screen) -> str:
+    return str(it.main.query_one("#filter-note").render())
+
+
+def is_typing(it: Screen) -> bool:
+    return bool(it.main.query("#filter")) and it.main.query_one("#filter").display
+
+
+async def search(it: Screen, text: str) -> None:
+    """Open the line and type."""
+    it.files.focus()
+    await it.press("slash")
+    it.main.query_one("#filter-text", Input).value = text
+    await it.settle()
+
+
+@pytest.fixture
+def deep(monkeypatch: pytest.MonkeyPatch) -> FakeSource:
+    """An image of two layers, whose directories are too many to be open from the start."""
+    base = [folder("a")] + [file(f"a/b{number}/c/d{number}.txt", number + 1) for number in range(60)]
+    source = FakeSource({"deep:1": [index(*base), index(whiteout("a/b59"), file("a/b7/c/d7.txt", 500))]})
+    monkeypatch.setattr(loader, "open_source", lambda target, job=None: source)
+    return source
+
+
+# -- all opened, all closed ---------------------------------------------------------------------------
+
+
+async def test_all_opened_and_all_closed(deep: FakeSource) -> None:
+    async with screen("any") as it:
+        await it.press("enter")
+        it.files.focus()
+        assert it.files.row_count == 1
+        await it.press("asterisk")
+        assert it.files.row_count == 1 + 3 * 60
+        await it.press("G")
+        assert here(it) == "a/b9/c/d9.txt"
+        await it.press("minus")
+        assert it.files.row_count == 1
+        assert here(it) == "a"
+        await it.press("plus", "down", "left", "down")
+        assert it.files.row_count == 3 * 60 - 1
+        assert here(it) == "a/b1"
+
+
+async def test_what_was_all_opened_is_open_in_every_layer(deep: FakeSource) -> None:
+    async with screen("any") as it:
+        await it.press("enter")
+        it.files.focus()
+        await it.press("asterisk", "v")
+        await it.layer(2)
+        assert it.files.row_count == 1 + 3 * 59
+        await it.press("minus", "v")
+        assert it.files.row_count == 1
+
+
+async def test_keys_on_no_tree_do_nothing() -> None:
+    async with screen() as it:
+        it.images.cursor = 7  # a shared base, which has no files of its own
+        await it.settle()
+        it.files.focus()
+        await it.press("asterisk", "minus", "n", "N", "S", "slash", "left", "enter")
+        assert it.files.row_count == 0
+        assert not is_typing(it)
+
+
+# -- order --------------------------------------------------------------------------------------------
+
+
+async def test_the_order_goes_around_and_is_told(deep: FakeSource) -> None:
+    async with screen("any") as it:
+        await it.press("enter")
+        it.files.focus()
+        await it.press("asterisk")
+        assert names(it)[1].strip() == "▾ b0/"
+        await it.press("S")
+        assert "by size" in it.title
+        assert names(it)[1].strip() == "▾ b59/"
+        await it.press("S")
+        assert "by dead" in it.title
+        assert [line.strip() for line in names(it)[1:7:3]] == ["▾ b59/", "▾ b7/"]
+        await it.press("S")
+        assert not any(part.startswith("by ") for part in it.title)
+        assert names(it)[1].strip() == "▾ b0/"
+
+
+async def test_the_cursor_stays_on_its_path_in_another_order(deep: FakeSource) -> None:
+    async with screen("any") as it:
+        await it.press("enter")
+        it.files.focus()
+        await it.press("asterisk", "down", "down", "down", "down")
+        assert here(it) == "a/b1"
+        await it.press("S")
+        assert here(it) == "a/b1"
+        assert it.files.cursor > 4
+
+
+# -- filter -------------------------------------------------------------------------------------------
+
+
+async def test_typing_filters_and_says_how(deep: FakeSource) -> None:
+    async with screen("any") as it:
+        await it.press("enter")
+        it.files.focus()
+        await it.press("slash")
+        assert is_typing(it)
+        assert "glob" in note(it)
+        await it.press("D", "backspace", "d", "7")
+        assert [line.strip() for line in names(it)] == ["▾ a/", "▾ b7/", "▾ c/", "d7.txt"]
+        assert here(it) == "a/b7/c/d7.txt"
+        assert note(it) == "part of the name: 1 match"
+        assert it.title[-1] == "/d7: 1 match"
+        assert ("d7", "match") in list(it.files.row(3, 100))
+        await it.press("backspace")
+        assert it.title[-1] == "/d: 60 matches"
+        await search(it, "d?.TXT")
+        assert it.files.row_count == 0
+        assert "nothing is found by this glob of the name" in "\n".join(drawn(it.files))
+        await search(it, "b?/c/")
+        assert note(it) == "glob of the path: 10 matches"
+
+
+async def test_enter_keeps_the_filter_and_esc_gives_all_back(deep: FakeSource) -> None:
+    async with screen("any") as it:
+        await it.press("enter")
+        await search(it, "d7")
+        await it.press("enter")
+        assert (it.focused, is_typing(it)) == ("files", False)
+        assert it.files.row_count == 4
+        await it.press("home", "left")
+        assert it.files.row_count == 1
+        await it.press("escape")
+        assert it.focused == "files"
+        assert it.title[-1] == it.title[2]  # no word of a filter
+        assert here(it) == "a"
+        await search(it, "d59")
+        await it.press("escape")
+        assert not is_typing(it)
+        assert here(it) == "a/b59/c/d59.txt"
+        assert it.files.row_count == 1 + 60 + 2
+        await it.press("escape")
+        assert it.focused == "layers"
+
+
+async def test_n_goes_from_match_to_match_around_the_end(deep: FakeSource) -> None:
+    async with screen("any") as it:
+        await it.press("enter")
+        await search(it, "b5?")
+        await it.press("tab")
+        assert here(it) == "a/b50"
+        for key, path in (
+            ("n", "a/b51"),
+            ("n", "a/b52"),
+            ("N", "a/b51"),
+            ("N", "a/b50"),
+            ("N", "a/b59"),
+            ("n", "a/b50"),
+        ):
+            await it.press(key)
+            assert here(it) == path
+        assert row(it.files, " b51/").startswith("+ ▸ b51/")
+        await it.press("right")
+        assert row(it.files, " b50/").startswith("+ ▾ b50/")
+        await search(it, "d5")
+        await it.press("enter", "minus")
+        assert it.files.row_count == 1
+        await it.press("n")
+        assert here(it) == "a/b5/c/d5.txt"
+
+
+async def test_the_keys_that_move_move_the_tree_while_typing(deep: FakeSource) -> None:
+    async with screen("any") as it:
+        await it.press("enter")
+        await search(it, "d1")
+        first = it.files.cursor
+        await it.press("down", "down", "up")
+        assert it.files.cursor == first + 1
+        await it.press("pagedown", "pageup")
+        assert is_typing(it)
+
+
+async def test_the_filter_stays_from_layer_to_layer_and_goes_with_the_image() -> None:
+    async with screen("demo:ruby:b") as it:
+        await search(it, "ld.so")
+        await it.press("enter")
+        found = it.title[-1]
+        assert found.startswith("/ld.so: ")
+        await it.press("v")
+        assert it.title[1].endswith("merged")
+        assert it.title[-1].startswith("/ld.so: ")
+        await it.press("v", "S")
+        assert it.title[-1] == found
+        await it.press("S", "S")
+        await it.open("golang:c")
+        assert not it.title[-1].startswith("/")
+
+
+async def test_a_wasted_path_is_shown_whatever_the_filter_is() -> None:
+    async with screen("demo:bigfile") as it:
+        await search(it, "busybox")
+        await it.press("enter")
+        it.wasted.focus()
+        await it.press("enter")
+        assert here(it) == "BigFile"
+
+
+async def test_a_filter_in_a_zoomed_pane() -> None:
+    async with screen("demo:bigfile") as it:
+        it.files.focus()
+        await it.press("z")
+        await search(it, "busy")
+        assert it.zoomed == "files"
+        line = it.main.query_one("#filter")
+        assert line.region.height == 1
+        assert line.region.bottom <= it.main.size.height
+        await it.press("enter")
+        assert (it.zoomed, it.focused) == ("files", "files")
+
+
+@pytest.mark.parametrize("size", [(60, 20), (80, 24), (120, 40)])
+async def test_the_line_and_the_footer_fit(size: tuple[int, int]) -> None:
+    async with screen("demo:bigfile", size=size) as it:
+        it.files.focus()
+        await it.settle()
+        keys = list(it.main.query("FooterKey"))
+        assert len(keys) <= 8
+        assert size[0] < 80 or all(key.region.right <= size[0] for key in keys)
+        await search(it, "busybox")
+        entry = it.main.query_one("#filter-text")
+        assert entry.region.width >= 10
+        assert entry.region.y == size[1] - 2
+        assert it.main.query_one("#filter-note").region.right <= size[0]
+
+
+async def test_hostile_names_and_patterns_are_shown_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "x\x1b[31m\u202e[bold]"
+    source = FakeSource({"bad:1": [index(file(name, 1), file(name + "/../y", 1), file("plain", 1))]})
+    monkeypatch.setattr(loader, "open_source", lambda target, job=None: source)
+    async with screen("any") as it:
+        await it.press("enter")
+        await search(it, "[b]*\x1b")
+        await search(it, "[x]*")
+        shown = "\n".join(drawn(it.files))
+        assert "x\\x1b[31m\\u202e[bold]" in shown
+        assert "\x1b" not in shown + note(it) + str(it.title)
+        await search(it, "31m")
+        assert "31m" in "".join(text for text, kind in it.files.row(0, 100) if kind == "match")
+
+
+async def test_a_click_in_a_filtered_tree(deep: FakeSource) -> None:
+    async with screen("any") as it:
+        await it.press("enter")
+        await search(it, "d7")
+        await it.pilot.click(it.files, offset=(5, TOP + 1))
+        await it.settle()
+        assert it.focused == "files"
+        assert here(it) == "a/b7"
+        await it.press("escape")
+        assert not is_typing(it)
+        assert it.files.pattern is None
+
+
+# -- trees as they are read ---------------------------------------------------------------------------
+
+
+async def test_a_view_is_made_once(deep: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    make = loader.make_view
+
+    def counted(views, layer, *rest) -> None:  # type: ignore[no-untyped-def]
+        before = views.get(layer, rest[0], rest[-1])
+        made.append(id(before))
+        make(views, layer, *rest)
+
+    monkeypatch.setattr(loader, "make_view", counted)
+    async with screen("any") as it:
+        await it.press("enter")
+        for number in (2, 1, 2, 1):
+            await it.layer(number)
+        assert len(set(made)) == 2
+        assert id(it.files.view) in made
+
+
+async def test_the_order_and_filter_of_many_rows_are_drawn_row_by_row(tmp_path: Path) -> None:
+    """Only what is seen is made into text."""
+    async with screen("demo:golang:c", size=(100, 30)) as it:
+        it.files.focus()
+        await it.press("asterisk")
+        seen: list[int] = []
+        draw = it.files.row
+
+        def counted(number: int, width: int):  # type: ignore[no-untyped-def]
+            seen.append(number)
+            return draw(number, width)
+
+        it.files.row = counted  # type: ignore[method-assign]
+        await it.press("end", "home")
+        assert it.files.row_count > it.files.page
+        assert set(seen) <= set(range(it.files.page + 1)) | set(
+            range(it.files.row_count - it.files.page, it.files.row_count)
+        )
