@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from argparse import ArgumentParser, Namespace
+from itertools import islice
 
 from imgscope.commands import Add, add_platform, platform, print_json, print_lines
 from imgscope.config import NO_CACHE, READ_ONLY, is_read_only
@@ -99,7 +100,9 @@ def _analyze(options: Namespace) -> int:
     finally:
         source.close()
     if options.json:
-        sys.stdout.writelines(analysis_json_text(analysis, options.reference, source.origin))
+        pieces = analysis_json_text(analysis, options.reference, source.origin)
+        while text := "".join(islice(pieces, 1000)):
+            sys.stdout.write(text)
         print()
     else:
         print_lines(analysis_text(analysis, options.reference, source.label))

@@ -13,15 +13,14 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import chain, compress
+from typing import NamedTuple
 
 from imgscope.layers.index import Kind, LayerIndex
 from imgscope.layers.overlay import ROOT, Overlay
 
 
-@dataclass(frozen=True, slots=True)
-class DiveFigures:
+class DiveFigures(NamedTuple):
     """`wasted_bytes` in bytes; `user_wasted_percent` in 0..100 (and beyond), None where dive divides by 0."""
 
     efficiency: float

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, overload
 
 from imgscope.layers.overlay import Cause, Dead, Overlay
 
 
-@dataclass(frozen=True, slots=True)
-class LayerWaste:
+class LayerWaste(NamedTuple):
     """Bytes of the files in one layer."""
 
     size: int
@@ -83,8 +81,7 @@ class WastedPaths(Sequence[WastedPath]):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Waste:
+class Waste(NamedTuple):
     """The waste of an image: per layer, and per path with the largest first."""
 
     layers: tuple[LayerWaste, ...]

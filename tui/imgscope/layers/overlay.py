@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -60,8 +59,7 @@ class Dead(NamedTuple):
     cause: Cause
 
 
-@dataclass(frozen=True, slots=True)
-class LayerCounts:
+class LayerCounts(NamedTuple):
     """How many paths a layer adds, changes and removes; a removed directory counts all below it."""
 
     added: int
