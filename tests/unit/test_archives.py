@@ -16,8 +16,12 @@ from imgscope.analysis import Analysis, analyze
 from imgscope.errors import CancelledError, FormatError, NotFoundError
 from imgscope.images.model import Platform
 from imgscope.job import Job
+from imgscope.layers.index import Kind, LayerIndex
+from imgscope.report import analysis_json
+from imgscope.sources import archive
 from imgscope.sources import blobs as blobs_module
 from imgscope.sources.archive import ArchiveSource
+from imgscope.sources.recent import Recent
 from tests.support import archives as made
 from tests.support.archives import Blob, Layout, Link, Made, Members, named, write
 from tests.support.needs import require_tool
@@ -158,8 +162,9 @@ def test_a_plain_layer_that_its_manifest_calls_compressed(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(("name", "form"), [("image.tar", made.plain), ("image.tar.gz", made.gzipped)])
 def test_layers_come_in_the_order_they_are_stored(
-    tmp_path: Path, name: str, form: Callable[[bytes], Blob]
+    tmp_path: Path, name: str, form: Callable[[bytes], Blob], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(archive, "_KEPT", 0)
     members = made.kaniko(image(form))
     config, first, second, third, manifest = members
     stored = {key: members[key] for key in (third, first, manifest, config, second)}
@@ -539,14 +544,113 @@ def test_documents_of_a_stream_have_a_limit(tmp_path: Path, monkeypatch: pytest.
     assert "more than 10000 bytes" in refusal(write(tmp_path / "many.tar.gz", many | members))
 
 
+# -- layers that are read once ------------------------------------------------------------------------
+
+
+def reports(path: Path, *, fresh: bool) -> list[dict[str, object]]:
+    """What is said of every image, and the bytes that were read for it, by one source or by one each."""
+    found = []
+    source = ArchiveSource(path)
+    for image in source.found.images:
+        if fresh:
+            source.close()
+            source = ArchiveSource(path)
+        job = Job()
+        report = analysis_json(analyze(source, image, job), "", "")
+        found.append({**report, "read": job.done})
+    source.close()
+    return found
+
+
+@pytest.mark.parametrize("name", ["folder", "image.tar", "image.tar.gz"])
+@pytest.mark.parametrize(
+    "kind", [made.docker_save_old, made.docker_save_new, made.kaniko, made.podman, made.oci]
+)
+def test_a_layer_that_images_share_is_read_once(
+    tmp_path: Path, kind: Callable[..., Members], name: str
+) -> None:
+    images = [image(made.gzipped, "all:1"), image(made.gzipped, "two:1", tars=TARS[:2])]
+    path = write(tmp_path / name, kind(*images))
+    together, apart = (reports(path, fresh=fresh) for fresh in (False, True))
+    once, again = [report.pop("read") for report in together], [report.pop("read") for report in apart]
+    if name == "image.tar.gz":  # it was read when it was opened
+        assert once == again == [0, 0]
+    else:
+        assert once == [again[0], 0]
+        assert again[1] != 0
+    assert together == apart
+
+
+@pytest.mark.parametrize("name", ["folder", "image.tar", "image.tar.gz"])
+def test_what_is_wrong_with_a_layer_is_said_of_each_image_by_itself(tmp_path: Path, name: str) -> None:
+    right, wrong = image(made.gzipped, "right:1"), image(made.gzipped, "wrong:1")
+    other = replace(wrong.layers[1], tar=b"what the config says, and the layer is not")
+    wrong = replace(wrong, layers=(wrong.layers[0], other, wrong.layers[2]))
+    for images in ([right, wrong], [wrong, right]):
+        folder = tmp_path / images[0].names[0]
+        folder.mkdir()
+        path = write(folder / name, made.oci(*images))
+        found = {str(report["problems"]): report["id"] for report in reports(path, fresh=False)}
+        assert found.pop("[]") == right.id
+        [(problem, identifier)] = found.items()
+        assert identifier == wrong.id
+        assert other.diff_id in problem
+
+
+def test_a_damaged_layer_is_said_to_be_damaged_each_time(tmp_path: Path) -> None:
+    images = [image(made.gzipped, "a:1"), image(made.gzipped, "b:1", tars=TARS[:2])]
+    members = made.oci(*images)
+    key = f"blobs/sha256/{made.encoded(images[0].layers[0].digest)}"
+    members[key] = images[0].layers[0].data[:-40]
+    for name in ("folder", "image.tar", "image.tar.gz"):
+        path = write(tmp_path / name, members)
+        problems = [report["problems"] for report in reports(path, fresh=False)]
+        assert problems[0] == problems[1] != []
+
+
+def test_a_folder_that_changes_is_read_anew(tmp_path: Path) -> None:
+    members = made.podman(image())
+    path = write(tmp_path / "folder", members)
+    source = ArchiveSource(path)
+    assert [layer.total for layer in analyze(source, source.find(None)).overlay.layers] == [1500, 30, 502]
+    first = next(name for name, data in members.items() if data == TARS[0])
+    (path / first).write_bytes(TARS[1])
+    [[found]] = source.images(Job())
+    assert [layer.total for layer in analyze(source, found).overlay.layers] == [30, 30, 502]
+    source.close()
+
+
+def test_no_more_is_kept_than_may_be() -> None:
+    def index(entries: int) -> LayerIndex:
+        index = LayerIndex()
+        for number in range(entries):
+            index.add(b"%d" % number, Kind.FILE)
+        return index
+
+    recent = Recent(100)
+    for number in range(50):
+        recent.put(str(number), index(24))
+        assert recent.get("0" if number < 4 else str(number - 1)) is not None
+    kept = {name for name in map(str, range(50)) if recent.get(name)}
+    assert len(kept) == 4
+    assert "49" in kept
+    recent.put("49", index(1000))
+    assert recent.get("49") is None
+    recent.put("a", index(99))
+    assert len(recent.get("a") or ()) == 99
+    recent.clear()
+    assert recent.get("a") is None
+
+
 # -- the job ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["folder", "image.tar", "image.tar.gz"])
 def test_progress_and_cancellation(tmp_path: Path, name: str) -> None:
-    source = ArchiveSource(write(tmp_path / name, made.oci(image(made.gzipped))))
     told: list[tuple[int, int | None]] = []
     job = Job(lambda done, total: told.append((done, total)))
+    # a compressed archive is read when it is opened
+    source = ArchiveSource(write(tmp_path / name, made.oci(image(made.gzipped))), job=job)
     analyze(source, source.find(None), job)
     assert told
     done, total = told[-1]

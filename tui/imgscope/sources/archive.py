@@ -14,9 +14,11 @@ from imgscope.images.reference import same
 from imgscope.job import Job
 from imgscope.layers.index import LayerIndex, Problem
 from imgscope.sources.blobs import Blobs, open_blobs
+from imgscope.sources.recent import Recent
 
 _INDEX = re.compile("@[0-9]{1,6}")
 _LISTED = 20  # names in a sentence
+_KEPT = 400_000  # entries of layers that are kept, since images share layers: about 60 MB
 
 
 class ArchiveSource:
@@ -28,7 +30,8 @@ class ArchiveSource:
     def __init__(self, path: Path, label: str | None = None, job: Job | None = None) -> None:
         self._path = path
         self.folder: Path | None = path if path.is_dir() else None  # where it may be changed, if at all
-        self._blobs: Blobs = open_blobs(path, job or Job())
+        self._recent = Recent(_KEPT)
+        self._blobs: Blobs = open_blobs(path, job or Job(), self._recent)
         self.origin = f"{_transport(path, self._blobs.names)}:{path}"
         self.label = label or self.origin
         self._plain: set[str] = set()  # layers that turned out to be stored unpacked
@@ -51,6 +54,7 @@ class ArchiveSource:
     def images(self, job: Job, first: Callable[[], Iterable[str]] = tuple) -> Iterator[Sequence[Image]]:
         """A folder is read anew, for it may have been changed."""
         if self.folder is not None:
+            self._recent.clear()
             self.found = self._read(self._path)
         yield list(self.found.images)
 
@@ -65,15 +69,28 @@ class ArchiveSource:
             if only is not None and layer.index not in only:
                 continue
             numbers.setdefault(layer.blob, []).append(layer.index)
-        names = list(numbers)
-        weight = self._blobs.weight(names)
-        job.total = None if weight is None else job.done + weight
-        for name, index in self._blobs.layers(names, job):
+        for name, index in self._indexes(list(numbers), job):
             for number in numbers[name]:
                 verify(index, image.layers[number - 1])
                 if index.digest is None:
                     self._plain.add(name)
                 yield number, index
+
+    def _indexes(self, names: Sequence[str], job: Job) -> Iterator[tuple[str, LayerIndex]]:
+        """The layers of these names, each read once for all images that have it."""
+        unread = []
+        for name in names:
+            if (index := self._recent.get(self._blobs.resolve(name))) is None:
+                unread.append(name)
+            else:
+                job.check()
+                yield name, index
+        if unread:
+            weight = self._blobs.weight(unread)
+            job.total = None if weight is None else job.done + weight
+            for name, index in self._blobs.layers(unread, job):
+                self._recent.put(self._blobs.resolve(name), index)
+                yield name, index
 
     def detail(self, image: Image) -> Image:
         layers = (  # manifests tell the size of a blob, and skopeo calls a plain one compressed

@@ -31,6 +31,7 @@ from imgscope.layers.stream import (
 )
 from imgscope.layers.tar import index_tar, is_header, walk_tar
 from imgscope.layers.threads import ahead, aside, each
+from imgscope.sources.recent import Recent
 
 KEPT_LIMIT = 64 << 20  # bytes of all documents that are kept of one stream
 
@@ -47,6 +48,9 @@ class Blobs(Protocol):
     @property
     def problems(self) -> tuple[str, ...]:
         """Damage of the archive as such."""
+
+    def resolve(self, name: str) -> str:
+        """The name that a blob is stored under, where `name` is a link to it."""
 
     def read(self, name: str) -> bytes:
         """One document; raises `NotFoundError`, and `LimitError` past `DOCUMENT_LIMIT`."""
@@ -159,6 +163,9 @@ class _Seekable:
 
     problems: tuple[str, ...] = ()
 
+    def resolve(self, name: str) -> str:
+        return name
+
     def _open(self, name: str) -> AbstractContextManager[_Range]:
         """The blob, open; raises `NotFoundError`, or `FormatError` where it cannot be read."""
         raise NotImplementedError
@@ -253,6 +260,7 @@ class TarBlobs(_Seekable):
         self._fd = os.open(path, os.O_RDONLY)
         outer = index_tar(FileTape(self._fd, 0, os.fstat(self._fd).st_size))
         self._members = _Members(outer)
+        self.resolve = self._members.resolve  # type: ignore[method-assign]
         self.names = self._members.names
         self.problems = _in_words(outer)
 
@@ -372,16 +380,20 @@ class StreamedBlobs:
 
 
 class PackedBlobs:
-    """A compressed archive on disk: read as a stream, again each time that layers are asked for."""
+    """A compressed archive on disk: read as a stream.
 
-    def __init__(self, path: Path, job: Job) -> None:
+    Only at its end it is known what is a layer, so all that look like one are indexed on the way and put
+    into `recent`. It is read again for those that are not there any more.
+    """
+
+    def __init__(self, path: Path, job: Job, recent: Recent) -> None:
         self._fd = os.open(path, os.O_RDONLY)
         self._length = os.fstat(self._fd).st_size
         documents = StreamedBlobs()
         try:
             job.total = job.done + self._length
-            for _ in documents.run(self._chunks(job), job, layers=False):
-                pass
+            for name, index in documents.run(self._chunks(job), job, layers=True):
+                recent.put(name, documents.indexes.pop(name, index))
             if documents.outer.problems and not len(documents.outer):
                 message = documents.outer.problems[0].message
                 raise FormatError(f"{path} is no image: what is compressed in it is no tar ({message}).")
@@ -392,6 +404,7 @@ class PackedBlobs:
         self.problems = documents.problems
         self.read = documents.read
         self._members = documents.members
+        self.resolve = documents.members.resolve
 
     def _chunks(self, job: Job) -> Iterator[bytes]:
         return ahead(inflate(read_chunks(self._fd, 0, self._length, job), job))
@@ -423,8 +436,11 @@ class PackedBlobs:
         os.close(self._fd)
 
 
-def open_blobs(path: Path, job: Job) -> Blobs:
-    """Open a folder or an archive by what it contains; raises `NotFoundError` or `FormatError`."""
+def open_blobs(path: Path, job: Job, recent: Recent) -> Blobs:
+    """Open a folder or an archive by what it contains; raises `NotFoundError` or `FormatError`.
+
+    Layers that must be read to open it are put into `recent`, by the names they are stored under.
+    """
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
@@ -434,7 +450,7 @@ def open_blobs(path: Path, job: Job) -> Blobs:
         with path.open("rb") as file:
             head = file.read(BLOCK)
         if compression(head):
-            return PackedBlobs(path, job)
+            return PackedBlobs(path, job, recent)
         if not is_header(head):
             what = "it is neither a folder nor a tar archive, plain or compressed" if head else "it is empty"
             raise FormatError(f"{path} is no image: {what}.")
