@@ -252,11 +252,12 @@ def test_read_only_by_its_option(words: list[str], monkeypatch: pytest.MonkeyPat
     from imgscope.ui import app
 
     monkeypatch.setenv("IMGSCOPE_READ_ONLY", "")  # so that it is put back
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere")  # it is asked before the screen is there
     terminal = SimpleNamespace(isatty=lambda: True)
     monkeypatch.setattr(show, "sys", SimpleNamespace(stdin=terminal, stdout=terminal, stderr=terminal))
     found: list[bool] = []
 
-    def run(reference: str, platform: object) -> int:
+    def run(reference: str, platform: object, opened: object) -> int:
         found.append(ActingScreen().read_only)
         return 0
 
