@@ -9,14 +9,28 @@ root is refused. A bad checksum in mid-layer is damage, not the end of the archi
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from struct import Struct
-from typing import Generic, TypeVar
 from zlib import adler32
 
 from imgscope.errors import DamagedError
 from imgscope.job import Job
+from imgscope.layers.fields import (
+    CHECKSUMS,
+    OWNERS,
+    SIZES,
+    SPARSE,
+    TIMES,
+    checked_pieces,
+    checksum_fits,
+    decimal_record,
+    integer_record,
+    read_digits,
+    read_number,
+    read_records,
+    sparse_version,
+    until_zero,
+)
 from imgscope.layers.index import Kind, LayerIndex, Problem
 from imgscope.layers.stream import BLOCK, Tape
 
@@ -48,9 +62,6 @@ _OPAQUE = b".wh..wh..opq"
 _META = b".wh..wh."
 _XATTR = b"SCHILY.xattr."
 _NAMELESS = frozenset((b".wh.", b".wh..", b".wh..."))  # would hide a directory itself, or the one above
-_SPARSE = b"GNU.sparse."
-_INTEGER = re.compile(rb"-?[0-9]{1,19}")
-_DECIMAL = re.compile(rb"-?[0-9]{1,19}(\.[0-9]*)?")
 
 # As plain numbers: members of an enumeration cost a look-up each time.
 _FILE, _DIRECTORY, _SYMLINK, _DOT = int(Kind.FILE), int(Kind.DIRECTORY), int(Kind.SYMLINK), ord(".")
@@ -102,7 +113,7 @@ def content_digest(pieces: list[tuple[int, int]] | None, chunks: Iterator[bytes]
 
 def is_header(block: bytes) -> bool:
     """Whether a tar can begin with these bytes: a header whose checksum fits, or zeros."""
-    return len(block) >= BLOCK and (_checksum_fits(block[:BLOCK]) or block[:BLOCK] == _ZEROS)
+    return len(block) >= BLOCK and (checksum_fits(block[:BLOCK]) or block[:BLOCK] == _ZEROS)
 
 
 def normalise(name: bytes) -> bytes | None:
@@ -121,102 +132,6 @@ def normalise(name: bytes) -> bytes | None:
         elif part and part != b".":
             parts.append(part)
     return b"/".join(parts)
-
-
-def _number(field: bytes) -> int:
-    """A header's number: octal text, or GNU's base-256; raises ValueError, also for more than 63 bits."""
-    text = field.rstrip(b" \0")
-    if text.isdigit():  # nearly all
-        return int(text, 8)
-    if field[0] & 0x80:
-        bits = 8 * len(field) - 1
-        value = int.from_bytes(field, "big") & (1 << bits) - 1
-        return _bounded(value - (1 << bits) if field[0] & 0x40 else value)
-    text = text.lstrip(b" \0").partition(b"\0")[0]
-    if not text:
-        return 0
-    if not text.isdigit():  # int() would take signs, underscores and 0o
-        raise ValueError
-    return int(text, 8)
-
-
-def _bounded(value: int) -> int:
-    if not -(1 << 63) <= value < 1 << 63:
-        raise ValueError
-    return value
-
-
-def _size(field: bytes) -> int:
-    """Bytes of content, or -1 where the field is no such number."""
-    try:
-        size = _number(field)
-        return size if size >= 0 else -1
-    except ValueError:
-        return -1
-
-
-def _owner(field: bytes) -> tuple[int, int, int] | None:
-    """Mode, uid and gid, or None where one is no number."""
-    try:
-        return _number(field[:8]) & 0o7777, _number(field[8:16]), _number(field[16:])
-    except ValueError:
-        return None
-
-
-def _time(field: bytes) -> float | None:
-    """Seconds since 1970, or None where the field is no number."""
-    try:
-        return float(_number(field))
-    except ValueError:
-        return None
-
-
-def _expected(field: bytes) -> int:
-    """What `adler32(header) & 0xFFFF` is where the checksum in `field` is right.
-
-    The low half of adler32 is 1 + the sum of all bytes modulo 65521, at the speed of C; the checksum
-    is that sum with eight spaces in its own place. -1 for a field that is no number.
-    """
-    try:
-        return (_number(field) + 1 + sum(field) - 8 * ord(" ")) % 65521
-    except ValueError:
-        return -1
-
-
-_T = TypeVar("_T")
-
-
-class _Read(dict[bytes, _T], Generic[_T]):
-    """What a field of a header says, read once for each spelling: most repeat from one to the next."""
-
-    def __init__(self, read: Callable[[bytes], _T], limit: int) -> None:
-        self._read, self._limit = read, limit
-
-    def __missing__(self, field: bytes) -> _T:
-        if len(self) >= self._limit:
-            self.clear()
-        value = self[field] = self._read(field)
-        return value
-
-
-_SIZES, _OWNERS = _Read(_size, 1 << 16), _Read(_owner, 8192)
-_TIMES, _CHECKSUMS = _Read(_time, 8192), _Read(_expected, 8192)
-
-
-def _checksum_fits(header: bytes) -> bool:
-    field = header[148:156]
-    if adler32(header) & 0xFFFF == _CHECKSUMS[field]:
-        return True
-    try:
-        # some old writers summed signed bytes
-        rest = header[:148] + b" " * 8 + header[156:]
-        return sum(byte - 256 if byte > 127 else byte for byte in rest) == _number(field)
-    except ValueError:
-        return False
-
-
-def _text(field: bytes) -> bytes:
-    return field.partition(b"\0")[0]
 
 
 class _Extended:
@@ -258,7 +173,7 @@ class _Walker:
         unpack = _HEADER.unpack_from
         # Nearly all entries are files, directories and symlinks with a plain header: what `entry` comes
         # to for these, in short, and what `LayerIndex.append` does.
-        sizes, owners, times, checksums, common = _SIZES, _OWNERS, _TIMES, _CHECKSUMS, _COMMON
+        sizes, owners, times, checksums, common = SIZES, OWNERS, TIMES, CHECKSUMS, _COMMON
         kinds, links = index.kinds, index.links
         add_parent, add_name, add_kind = index.parents.append, index.names.append, kinds.append
         add_size, add_mode, add_uid = index.sizes.append, index.modes.append, index.uids.append
@@ -331,7 +246,7 @@ class _Walker:
                         continue
 
             self.at(offset, file, start, stored)
-            if not _checksum_fits(header):
+            if not checksum_fits(header):
                 if header == _ZEROS:
                     self.end()
                     return
@@ -422,12 +337,12 @@ class _Walker:
         if len(data) < size:
             data = b"".join(self.tape.chunks(self.offset + BLOCK, size))
         if typeflag == b"L":
-            extended.name = _text(data)
+            extended.name = until_zero(data)
         elif typeflag == b"K":
-            extended.link = _text(data)
+            extended.link = until_zero(data)
         else:
             try:
-                extended.records = _records(data)
+                extended.records = read_records(data)
             except ValueError:
                 self.problem("a pax header is malformed")
                 extended.broken = True
@@ -437,15 +352,15 @@ class _Walker:
         """Add the entry of a header, whatever it is; gives the offset of the next header."""
         index = self.index
         raw, owner, _, time, _, typeflag = _HEADER.unpack_from(header)
-        who, when = _OWNERS[owner], _TIMES[time]
+        who, when = OWNERS[owner], TIMES[time]
         if who is None or when is None:
             self.problem("a header has a mode, owner or time that is no number; 0 is taken")
         mode, uid, gid = who or (0, 0, 0)
         mtime = when or 0.0
         kind = _KINDS.get(typeflag)
-        path, link = _text(raw), _text(header[157:257])
+        path, link = until_zero(raw), until_zero(header[157:257])
         if header[345] and header[257:263] == b"ustar\0":
-            path = _text(header[345:500]) + b"/" + path
+            path = until_zero(header[345:500]) + b"/" + path
         after = data = self.offset + BLOCK
         real = size
         pieces: list[tuple[int, int]] | None = None
@@ -455,21 +370,21 @@ class _Walker:
             try:
                 path = extended.name or records.get(b"path") or path
                 link = extended.link or records.get(b"linkpath") or link
-                real = size = _integer(records, b"size", size)
-                uid = _integer(records, b"uid", uid)
-                gid = _integer(records, b"gid", gid)
-                mtime = _decimal(records, b"mtime", mtime)
+                real = size = integer_record(records, b"size", size)
+                uid = integer_record(records, b"uid", uid)
+                gid = integer_record(records, b"gid", gid)
+                mtime = decimal_record(records, b"mtime", mtime)
                 if size < 0:
                     raise ValueError
                 xattrs = [(key[len(_XATTR) :], records[key]) for key in records if key.startswith(_XATTR)]
                 if (
                     kind is Kind.FILE
                     and typeflag != b"S"
-                    and (version := _sparse_version(records)) is not None
+                    and (version := sparse_version(records)) is not None
                 ):
                     path = records.get(b"GNU.sparse.name") or path
-                    real = _integer(records, b"GNU.sparse.realsize", size)
-                    real = _integer(records, b"GNU.sparse.size", real)
+                    real = integer_record(records, b"GNU.sparse.realsize", size)
+                    real = integer_record(records, b"GNU.sparse.size", real)
                     pieces, data = self.pax_sparse(records, version, data, size)
             except ValueError:
                 raise DamagedError("a pax header has a value that makes no sense") from None
@@ -484,7 +399,7 @@ class _Walker:
         following = after + (size + 511 & ~511)
         stored = size - (data - after)
         if pieces is not None:
-            pieces = _checked(pieces, real, stored)
+            pieces = checked_pieces(pieces, real, stored)
 
         clean = normalise(path)
         refused = ""
@@ -515,7 +430,7 @@ class _Walker:
         device: tuple[int, int] | None = None
         if kind is Kind.CHAR_DEVICE or kind is Kind.BLOCK_DEVICE:
             try:
-                device = _number(header[329:337]), _number(header[337:345])
+                device = read_number(header[329:337]), read_number(header[337:345])
             except ValueError:
                 self.problem("a device has numbers that are none; 0:0 is taken")
                 device = 0, 0
@@ -563,13 +478,13 @@ class _Walker:
         pieces: list[tuple[int, int]] = []
         after = self.offset + BLOCK
         try:
-            real = _number(header[483:495])
+            real = read_number(header[483:495])
             table, more = header[386:482], header[482] == 1
             while True:
                 for at in range(0, len(table), 24):
                     if not table[at]:
                         break
-                    pieces.append((_number(table[at : at + 12]), _number(table[at + 12 : at + 24])))
+                    pieces.append((read_number(table[at : at + 12]), read_number(table[at + 12 : at + 24])))
                 if not more:
                     return real, pieces, after
                 if len(pieces) > SPARSE_LIMIT:
@@ -586,8 +501,8 @@ class _Walker:
         """GNU's sparse files in pax headers: (pieces, offset where the data starts); raises ValueError."""
         flat: list[int] = []
         if version == 0:
-            if text := records.get(_SPARSE + b"map"):
-                flat = [_whole(number) for number in text.split(b",")]
+            if text := records.get(SPARSE + b"map"):
+                flat = [read_digits(number) for number in text.split(b",")]
         else:  # before the data: how many pieces, then two numbers for each, on lines of their own
             end, wanted, rest = data + size, 1, b""
             while len(flat) < wanted:
@@ -596,82 +511,10 @@ class _Walker:
                 *lines, rest = (rest + b"".join(self.tape.chunks(data, BLOCK))).split(b"\n")
                 data += BLOCK
                 for line in lines:
-                    flat.append(_whole(line))
+                    flat.append(read_digits(line))
                     if len(flat) == 1:
                         wanted += 2 * flat[0]
                     if len(flat) == wanted:
                         break
             del flat[0]
         return list(zip(flat[::2], flat[1::2], strict=True)), data
-
-
-def _records(data: bytes) -> dict[bytes, bytes]:
-    """The records of a pax header: `LENGTH KEY=VALUE`, each closed by a newline; raises ValueError."""
-    records: dict[bytes, bytes] = {}
-    pieces: list[bytes] = []
-    at = 0
-    while at < len(data):
-        space = data.find(b" ", at, at + 8)
-        length = _whole(data[at:space]) if space > 0 else 0
-        key, equals, value = data[space + 1 : at + length].partition(b"=")
-        if not equals or not value.endswith(b"\n") or at + length > len(data):
-            if not data[at:].strip(b"\0"):
-                break
-            raise ValueError
-        at += length
-        if key in (b"GNU.sparse.offset", b"GNU.sparse.numbytes"):  # the form that repeats keys
-            pieces.append(value[:-1])
-        else:
-            records[key] = value[:-1]
-    if pieces:
-        records[b"GNU.sparse.map"] = b",".join(pieces)
-    return records
-
-
-def _sparse_version(records: dict[bytes, bytes]) -> int | None:
-    """Which of GNU's forms of a sparse file in pax headers: 0 (0.0 and 0.1), 1 (1.0), or None for no such."""
-    match records.get(b"GNU.sparse.major", b""), records.get(b"GNU.sparse.minor", b""):
-        case b"1", b"0":
-            return 1
-        case b"0", b"0" | b"1":
-            return 0
-        case b"", b"" if records.get(b"GNU.sparse.map"):
-            return 0
-    return None
-
-
-def _checked(pieces: list[tuple[int, int]], real: int, stored: int) -> list[tuple[int, int]]:
-    """The pieces that hold data, if they rise, stay in the file and come to the bytes that are stored."""
-    end = 0
-    for offset, length in pieces:
-        if offset < end or length < 0 or offset + length > real:
-            raise DamagedError("a sparse file has a map that does not fit its size")
-        end = offset + length
-    if sum(length for _, length in pieces) != stored:
-        raise DamagedError("a sparse file has a map that does not fit its data")
-    return [piece for piece in pieces if piece[1]]
-
-
-def _whole(text: bytes) -> int:
-    """Digits as a number; raises ValueError, also for more than 63 bits."""
-    if not text.isdigit() or len(text) > 19:
-        raise ValueError
-    return _bounded(int(text))
-
-
-def _integer(records: dict[bytes, bytes], key: bytes, default: int) -> int:
-    text = records.get(key)
-    if not text:
-        return default
-    if not _INTEGER.fullmatch(text):
-        raise ValueError
-    return _bounded(int(text))
-
-
-def _decimal(records: dict[bytes, bytes], key: bytes, default: float) -> float:
-    text = records.get(key)
-    if not text:
-        return default
-    if not _DECIMAL.fullmatch(text):
-        raise ValueError
-    return float(text)
