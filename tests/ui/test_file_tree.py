@@ -8,6 +8,7 @@ import pytest
 from textual.widgets import Input
 
 from imgscope.ui import loader
+from imgscope.ui.screens import main
 from imgscope.ui.widgets.lines import TOP
 from tests.support.stacks import file, folder, whiteout
 from tests.ui.driver import FakeSource, Screen, drawn, index, row, rows, screen
@@ -326,3 +327,19 @@ async def test_the_order_and_filter_of_many_rows_are_drawn_row_by_row(tmp_path: 
         assert set(seen) <= set(range(it.files.page + 1)) | set(
             range(it.files.row_count - it.files.page, it.files.row_count)
         )
+
+
+@pytest.mark.parametrize(("room", "reads"), [(1_000_000, 2), (10, 3)])
+async def test_images_are_kept_as_far_as_there_is_room(
+    room: int, reads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    layers = {f"{name}:1": [index(*(file(f"{name}{number}") for number in range(20)))] for name in "ab"}
+    source = FakeSource(layers, step=lambda name, number, job: read.append(name))
+    monkeypatch.setattr(loader, "open_source", lambda target, job=None: source)
+    monkeypatch.setattr(main, "_KEPT_PATHS", room)
+    async with screen("any") as it:
+        for name in ("a:1", "b:1", "a:1"):
+            await it.open(name)
+            assert here(it).startswith(name[0])
+        assert len(read) == reads
