@@ -148,6 +148,18 @@ async def test_typing_filters_and_says_how(deep: FakeSource) -> None:
         assert note(it) == "glob of the path: 10 matches"
 
 
+async def test_the_filter_is_asked_for_in_every_pane(deep: FakeSource) -> None:
+    """What is typed after the key must never be taken for keys that act."""
+    async with screen("any") as it:
+        await it.press("enter")
+        for pane in it.panes:
+            pane.focus()
+            await it.press("slash", "d", "5")
+            assert it.main.query_one("#filter-text", Input).value == "d5"
+            await it.press("escape")
+            assert it.focused == "files"
+
+
 async def test_enter_keeps_the_filter_and_esc_gives_all_back(deep: FakeSource) -> None:
     async with screen("any") as it:
         await it.press("enter")

@@ -55,6 +55,7 @@ class MainScreen(ActingScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "pane(1)", "Next pane", show=False, id="pane.next", tooltip="To the next pane"),
         Binding("shift+tab", "pane(-1)", "Previous pane", show=False, id="pane.previous"),
+        Binding("slash", "filter", "Filter files", show=False, id="files.filter", tooltip="What is found"),
         Binding("v", "toggle_view", "Changes/merged", show=False, id="view.toggle"),
         Binding("z", "zoom", "Zoom", show=False, id="pane.zoom", tooltip="The pane alone, or all panes"),
         Binding("escape", "back", "Back", show=False, id="back", tooltip="Cancel reading, or one pane back"),
