@@ -239,6 +239,9 @@ class FakeSource:
     ) -> Iterator[tuple[int, Iterable[bytes]]]:
         return iter(())
 
+    def hint(self, job: Job) -> str:
+        return ""
+
     def close(self) -> None:
         self.closed = True
 

@@ -136,6 +136,20 @@ async def test_another_image_cancels_the_first(show: Show) -> None:
         assert [" ".join(line.split()) for line in rows(it.files)] == ["+ ▾ etc/ 20 B", "+ hosts 20 B"][:2]
 
 
+async def test_what_would_be_faster_is_said_once_ever(show: Show) -> None:
+    class Slow(FakeSource):
+        def hint(self, job: Job) -> str:
+            return "It goes [b]faster[/b]."
+
+    for expected in (["It goes [b]faster[/b]."], []):  # the second time in a program started anew
+        async with show(Slow({"big:1": BIG, "small:1": SMALL})) as it:
+            for keys in (("enter",), ("down", "enter")):
+                it.images.focus()
+                await it.press(*keys)
+                await it.settle()
+            assert [note.message for note in it.app._notifications] == expected
+
+
 async def test_late_answers_of_a_cancelled_job_disturb_nothing(show: Show) -> None:
     """A source that does not notice the cancelling goes on to the end."""
     deaf = threading.Event()

@@ -671,6 +671,9 @@ class Engine:
     def find(self, reference: str | None, platform: Platform | None = None) -> Image:
         return self.image(*self.layers)
 
+    def hint(self, job: Job) -> str:
+        return ""
+
     def close(self) -> None: ...
 
 

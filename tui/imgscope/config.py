@@ -57,6 +57,24 @@ def cache_folder() -> Path:
     return user_cache_path("imgscope")
 
 
+def first_time(what: str) -> bool:
+    """Whether this person was never asked or told `what` before; from now on they were.
+
+    Kept as an empty file in their state folder; where that cannot be written it is always the first time.
+    """
+    from platformdirs import user_state_path
+
+    try:
+        folder = user_state_path("imgscope")
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (folder / what).touch(mode=0o600, exist_ok=False)
+    except FileExistsError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
 def load(path: Path | None = None) -> Config:
     """The settings; the usual ones where there is no file.
 

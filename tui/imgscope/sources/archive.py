@@ -106,6 +106,9 @@ class ArchiveSource:
         pieces = self._blobs.contents(image.layers[layer - 1].blob, extents, job)
         return ((entries[position], chunks) for position, chunks in pieces)
 
+    def hint(self, job: Job) -> str:
+        return ""
+
     def close(self) -> None:
         self._blobs.close()
 

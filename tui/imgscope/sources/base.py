@@ -71,6 +71,9 @@ class Source(Protocol):
         before the next pair is taken.
         """
 
+    def hint(self, job: Job) -> str:
+        """A sentence on how the layers could come faster, where a setting would do it; else nothing."""
+
     def close(self) -> None:
         """Let go of files, sockets and temporary folders."""
 

@@ -175,6 +175,7 @@ def _listing(images: Sequence[Image]) -> messages.ImagesListed:
 def open_image(source: Source, image: Image, post: Post, job: Job) -> None:
     """Read the layers of an image, telling of each one and of the bytes in between."""
     from imgscope.analysis import analyze, cache_for
+    from imgscope.config import first_time
 
     last = 0.0
 
@@ -194,6 +195,8 @@ def open_image(source: Source, image: Image, post: Post, job: Job) -> None:
         analysis = analyze(source, image, job, layer_read, cache_for(source))
         gc.freeze()  # it stays: walking it again and again would hold the screen up
         post(messages.Cancelled(job) if job.cancelled else messages.Opened(job, analysis))
+        if (text := source.hint(job)) and first_time("hint-engine-internals"):
+            post(messages.Hint(text))
 
 
 def make_view(

@@ -45,6 +45,13 @@ class ImagesListed(Message):
 
 
 @dataclass
+class Hint(Message):
+    """A sentence that helps, said once ever."""
+
+    text: str
+
+
+@dataclass
 class EngineChanged(Message):
     """Images or containers of the engine are others now, whoever changed them."""
 

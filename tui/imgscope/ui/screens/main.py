@@ -158,6 +158,10 @@ class MainScreen(ActingScreen):
         elif self._named is None:
             self._look()
 
+    @on(messages.Hint)
+    def _hint(self, message: messages.Hint) -> None:
+        self.notify(clean(message.text), markup=False, timeout=15)
+
     @on(messages.EngineChanged)
     def _engine_changed(self) -> None:
         """Look again once the changes pause."""
