@@ -435,11 +435,11 @@ def test_digests_of_a_layer_that_is_read_whole(form: Callable[[bytes], Blob], si
     broken[1000] ^= 1
     for layer in (sound, form(bytes(broken)) if form is not made.estargz else sound):
         chunks = (layer.data[at : at + size] for at in range(0, len(layer.data), size))
-        index = blobs_module.index_blob(chunks, Job(), digest=True)
+        index = blobs_module.index_blob(chunks, Job())
         assert (index.diff_id, index.digest) == (layer.diff_id, layer.digest)
         assert index.compressed_size == (len(layer.data) if layer.form else None)
         assert bool(index.problems) == (layer is not sound)
-    index = blobs_module.index_blob([sound.data[:-9]], Job(), digest=True)
+    index = blobs_module.index_blob([sound.data[:-9]], Job())
     assert index.digest == made.digest(sound.data[:-9])
     if sound.form == "+gzip":  # what it unpacks to is not known then
         assert index.diff_id is None
@@ -450,7 +450,7 @@ def test_a_bomb_can_be_left(tmp_path: Path) -> None:
     chunks = iter([made.gzipped(bytes(64 << 20)).data])
     job.cancel()
     with pytest.raises(CancelledError):
-        blobs_module.index_blob(chunks, job, digest=False)
+        blobs_module.index_blob(chunks, job)
 
 
 @pytest.mark.parametrize("name", ["folder", "image.tar", "image.tar.gz"])

@@ -24,7 +24,7 @@ except ImportError:  # no wheel for this processor: the same answers from zlib, 
 BLOCK = 512
 # Larger pieces of memory are given back to the system, and asked for again, at each turn.
 IN_CHUNK = 128 * 1024
-OUT_CHUNK = 128 * 1024
+OUT_CHUNK = 256 * 1024
 _WINDOW_LIMIT = 1 << 27  # bytes that a decompressor may keep: what zstd's own tools take unasked
 _MAGICS = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd", "xz": b"\xfd7zXZ\x00", "bzip2": b"BZh"}
 _MAGIC = 6  # bytes that tell a compression

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import stat
+import sys
 from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from operator import itemgetter
@@ -29,11 +30,14 @@ from imgscope.layers.stream import (
     read_at,
     read_chunks,
 )
-from imgscope.layers.tar import index_tar, is_header, walk_tar
+from imgscope.layers.tar import content_digest, index_tar, is_header, walk_tar
 from imgscope.layers.threads import ahead, aside, each
 from imgscope.sources.recent import Recent
 
 KEPT_LIMIT = 64 << 20  # bytes of all documents that are kept of one stream
+# Which files must be compared is known when all layers are: then the compressed ones would be unpacked
+# once more. To hash all as they pass costs half as much as that, and nearly always the small ones do.
+_SMALL = 1 << 20  # bytes
 
 Extents = Sequence[tuple[int, int]]
 Pieces = Iterator[tuple[int, Iterable[bytes]]]
@@ -67,11 +71,11 @@ class Blobs(Protocol):
     def close(self) -> None: ...
 
 
-def index_blob(chunks: Iterable[bytes], job: Job, *, digest: bool) -> LayerIndex:
+def index_blob(chunks: Iterable[bytes], job: Job, *, hash_up_to: int = sys.maxsize) -> LayerIndex:
     """Index a layer from its bytes as stored, compressed or not, checking nothing, hashing all.
 
-    The index tells the blob's digest and the diff ID that its content really has. Damage is among
-    its problems, never raised.
+    The index tells the blob's digest and the diff ID that its content really has, and the digests of
+    files of at most `hash_up_to` bytes. Damage is among its problems, never raised.
     """
     stored, unpacked = hashlib.sha256(), hashlib.sha256()
     size = 0
@@ -94,7 +98,10 @@ def index_blob(chunks: Iterable[bytes], job: Job, *, digest: bool) -> LayerIndex
     with aside(stored) as beside:
         source = raw(stored if packed else beside)
         stream = content(source)
-        index = index_tar(StreamTape(stream), digest=digest)
+        index = LayerIndex()
+        for entry, file in walk_tar(StreamTape(stream), index):
+            if index.sizes[entry] <= hash_up_to:
+                index.digests[entry] = content_digest(index.sparse.get(entry), file)
         for rest in (stream, source):  # what comes after the damage of a tar, or after the end of a stream
             try:
                 for _ in rest:
@@ -146,7 +153,7 @@ class _Range:
 
     def index(self, job: Job) -> LayerIndex:
         if self.packed:
-            return index_blob(self.chunks(job), job, digest=False)
+            return index_blob(self.chunks(job), job, hash_up_to=_SMALL)
         index = index_tar(FileTape(self.fd, self.start, self.length), job)
         job.advance(self.length)
         return index
@@ -346,7 +353,7 @@ class StreamedBlobs:
             # a layer may begin with a file called {…} or […]: its header tells
             like_layer = bool(compression(head)) or is_header(head)
             if layers and (like_layer if only is None else name in only):
-                index = self.indexes[name] = index_blob(content, job, digest=True)
+                index = self.indexes[name] = index_blob(content, job)
                 yield name, index
             elif head.lstrip()[:1] in (b"{", b"[") and not like_layer:
                 size = outer.sizes[number]
