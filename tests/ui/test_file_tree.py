@@ -257,6 +257,16 @@ async def test_a_filter_in_a_zoomed_pane() -> None:
         assert (it.zoomed, it.focused) == ("files", "files")
 
 
+async def test_a_filter_asked_for_in_another_zoomed_pane_shows_what_it_finds() -> None:
+    async with screen("demo:bigfile") as it:
+        it.layers.focus()
+        await it.press("z", "slash", "b")
+        assert it.zoomed == "files"
+        assert it.files.region.width == it.main.size.width
+        await it.press("enter")
+        assert (it.zoomed, it.focused) == ("files", "files")
+
+
 @pytest.mark.parametrize("size", [(60, 20), (80, 24), (120, 40)])
 async def test_the_line_and_the_footer_fit(size: tuple[int, int]) -> None:
     async with screen("demo:bigfile", size=size) as it:

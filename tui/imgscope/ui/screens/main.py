@@ -410,6 +410,8 @@ class MainScreen(ActingScreen):
 
             self._filter = FilterLine(self._files)
             await self.mount(self._filter, before=self.query_one(Footer))
+        if self.maximized is not None:  # what is found must be seen
+            self.maximize(self._files)
         self._filter.open(self._files.pattern.text if self._files.pattern else "")
 
     def _tell(self, note: str) -> None:
