@@ -244,6 +244,15 @@ async def test_a_wasted_path_is_shown_whatever_the_filter_is() -> None:
         assert here(it) == "BigFile"
 
 
+@pytest.mark.parametrize("key", ["tab", "shift+tab"])
+async def test_tab_goes_from_the_line_to_the_tree(key: str) -> None:
+    async with screen("demo:bigfile") as it:
+        await search(it, "busy")
+        await it.press(key)
+        assert (it.focused, is_typing(it)) == ("files", False)
+        assert it.title[-1] == "/busy: 1 match"
+
+
 async def test_a_filter_in_a_zoomed_pane() -> None:
     async with screen("demo:bigfile") as it:
         it.files.focus()

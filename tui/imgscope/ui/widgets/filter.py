@@ -31,7 +31,12 @@ class FilterLine(Horizontal):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
-            "tab", "end(True)", "Keep", show=False, id="filter.tab", tooltip="Back to the tree, filtered"
+            "tab,shift+tab",
+            "end(True)",
+            "Keep",
+            show=False,
+            id="filter.tab",
+            tooltip="Back to the tree, filtered",
         ),
         Binding("escape", "end(False)", "clear", id="filter.clear", tooltip="All files again"),
         Binding("up", "move(-1)", "Up", show=False, id="filter.up"),
