@@ -6,8 +6,10 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from textual.message import Message
 
 from imgscope.errors import EngineError, ImgscopeError, NotFoundError
 from imgscope.images.model import Image
@@ -176,6 +178,45 @@ async def test_late_answers_of_a_cancelled_job_disturb_nothing(show: Show) -> No
         await it.settle()
         assert str(it) == before
         assert it.analysis.image.name == "small:1"
+
+
+async def test_a_tree_that_comes_late_is_not_shown_for_another_image(
+    show: Show, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = [index(file("a/b", 1), file("c", 2))]
+    held: list[Message] = []
+    make = loader.make_view
+
+    def late(*args: Any) -> None:
+        make(*args[:-2], held.append, args[-1])
+
+    async with show(FakeSource({"one:1": stack, "none:1": [], "other:1": stack})) as it:
+        await it.open("none:1")
+        await it.open("one:1")
+        monkeypatch.setattr(loader, "make_view", late)
+        await it.press("v")
+        await it.open("none:1")
+        assert len(held) == 1
+        it.main.post_message(held[0])
+        await it.settle()
+        assert it.title == ("files",)
+        assert it.files.row_count == 0
+
+
+async def test_a_path_to_show_is_forgotten_with_its_image(
+    show: Show, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = [index(file("a/b", 1), file("c", 2))]
+    make = loader.make_view
+    async with show(FakeSource({"one:1": stack, "other:1": stack})) as it:
+        await it.open("one:1")
+        await it.press("slash", "b", "enter")
+        monkeypatch.setattr(loader, "make_view", lambda *args: None)  # it takes too long
+        await it.press("escape")
+        monkeypatch.setattr(loader, "make_view", make)
+        await it.open("other:1")
+        assert it.files.cursor == 0
+        assert it.files.row_count == 3
 
 
 async def test_moving_on_a_cheap_source_reads_only_the_last(show: Show) -> None:

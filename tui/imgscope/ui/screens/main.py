@@ -303,6 +303,7 @@ class MainScreen(ActingScreen):
         image, waste, problems = analysis.image, analysis.waste, analysis.problems
         if self.analysis is None or self.analysis.image.id != image.id:
             self._forget_filter()
+            self._reveal = None
         self._analyses[image.id] = self.analysis = analysis
         self._analyses.move_to_end(image.id)
         if (views := self._views.get(image.id)) is None or views.overlay is not analysis.overlay:
@@ -346,7 +347,7 @@ class MainScreen(ActingScreen):
     @on(messages.ViewReady)
     def _view_ready(self, message: messages.ViewReady) -> None:
         view = message.view
-        if message.job is not self._viewing or self.analysis is None:
+        if message.job is not self._viewing or message.job.cancelled or self.analysis is None:
             return
         if view.merged:
             stack = "layer 1" if view.layer == 1 else f"layers 1–{view.layer}"
