@@ -92,6 +92,15 @@ async def test_keys_on_no_tree_do_nothing() -> None:
         assert not is_typing(it)
 
 
+async def test_the_palette_has_what_the_keys_of_the_tree_do(deep: FakeSource) -> None:
+    async with screen("any") as it:
+        it.files.focus()
+        await it.settle()
+        titles = {command.title for command in it.app.get_system_commands(it.main)}
+        assert titles >= {"Filter", "Next match", "Match before", "Sort", "Open all", "Close all"}
+        assert not titles & {"Open", "Close", "Up", "Page down"}
+
+
 # -- order --------------------------------------------------------------------------------------------
 
 

@@ -22,7 +22,7 @@ from imgscope.ui.screens.main import MainScreen
 from imgscope.ui.theme import DEFAULT, bundled_themes, variable_defaults
 
 SWITCH = 0.0005  # seconds that a working thread computes on while the screen wants to: a key needs many turns
-_PLAIN = ("move", "page", "jump", "fold", "select", "quit", "command_palette", "interrupt")
+_PLAIN = ("move", "page", "jump", "fold(", "select", "quit", "command_palette", "interrupt")
 
 
 class ImgscopeApp(App[None]):
