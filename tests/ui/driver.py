@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import time
@@ -146,6 +147,7 @@ async def screen(
             await found.settle()
         yield found
     loader.finish(1)
+    gc.unfreeze()  # what an opened image kept from being searched ends with its program
 
 
 def rows(pane: Lines, width: int = 0) -> list[str]:
