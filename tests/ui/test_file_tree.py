@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 from textual.widgets import Input
 
+from imgscope.job import Job
 from imgscope.ui import loader
 from imgscope.ui.screens import main
 from imgscope.ui.widgets.lines import TOP
@@ -167,6 +169,40 @@ async def test_the_filter_is_asked_for_in_every_pane(deep: FakeSource) -> None:
             assert it.main.query_one("#filter-text", Input).value == "d5"
             await it.press("escape")
             assert it.focused == "files"
+
+
+async def test_the_filter_is_asked_for_before_there_are_files(deep: FakeSource) -> None:
+    """Else `/d…` and enter would remove an image."""
+    async with screen("any") as it:
+        await it.press("slash", "d")
+        assert is_typing(it)
+        assert note(it).startswith("no image is read")
+        await it.press("escape")
+        assert (it.focused, is_typing(it)) == ("images", False)
+        await it.press("enter")
+        assert it.title[-1] == it.title[2]  # no word of a filter
+
+
+async def test_an_image_that_comes_while_one_types_takes_nothing_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    go = threading.Event()
+
+    def step(name: str, number: int, job: Job) -> None:
+        go.wait(20)
+
+    source = FakeSource({"a:1": [index(file("abc"), file("xyz"))]}, step=step)
+    monkeypatch.setattr(loader, "open_source", lambda target, job=None: source)
+    async with screen("any") as it:
+        await it.pilot.press("enter", "slash", "b")
+        await it.until("the line is open", lambda: is_typing(it) and note(it).startswith("no image"))
+        go.set()
+        await it.settle()
+        assert is_typing(it)
+        assert it.title[-1] == "/b: 1 match"
+        await it.press("c", "enter")
+        assert it.title[-1] == "/bc: 1 match"
+        assert it.focused == "files"
 
 
 async def test_enter_keeps_the_filter_and_esc_gives_all_back(deep: FakeSource) -> None:

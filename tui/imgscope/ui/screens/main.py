@@ -302,7 +302,8 @@ class MainScreen(ActingScreen):
         """Show an image that was read."""
         image, waste, problems = analysis.image, analysis.waste, analysis.problems
         if self.analysis is None or self.analysis.image.id != image.id:
-            self._forget_filter()
+            if self._filter is None or not self._filter.display:  # else somebody is typing
+                self._forget_filter()
             self._reveal = None
         self._analyses[image.id] = self.analysis = analysis
         self._analyses.move_to_end(image.id)
@@ -403,9 +404,7 @@ class MainScreen(ActingScreen):
         self._show_view()
 
     async def action_filter(self) -> None:
-        """Ask for what the file tree is to show."""
-        if self.analysis is None or self._files.view is None:
-            return
+        """Ask for what the file tree is to show, also where there is none: what is typed next is no key."""
         if self._filter is None:
             from imgscope.ui.widgets.filter import FilterLine
 
@@ -422,10 +421,12 @@ class MainScreen(ActingScreen):
     def on_filter_line_typed(self, message: FilterLine.Typed) -> None:
         if message.text != (self._files.pattern.text if self._files.pattern else ""):
             self._files.pattern = Pattern(message.text) if message.text else None
+            if self.analysis is None:
+                self._tell("no image is read yet whose files could be found")
             self._show_view()
 
     def on_filter_line_ended(self, message: FilterLine.Ended) -> None:
-        self._files.focus()
+        self._go_to(self._images if self.analysis is None else self._files)
         if not message.keep:
             self._clear_filter()
 
