@@ -185,7 +185,7 @@ async def test_a_tree_that_comes_late_is_not_shown_for_another_image(
 ) -> None:
     stack = [index(file("a/b", 1), file("c", 2))]
     held: list[Message] = []
-    make = loader.make_view
+    make: Callable[..., None] = loader.make_view
 
     def late(*args: Any) -> None:
         make(*args[:-2], held.append, args[-1])

@@ -334,9 +334,11 @@ def test_a_name_of_a_sparse_file_that_needs_an_extended_header(tmp_path: Path) -
 
 # -- against Python's tarfile -------------------------------------------------------------------------
 
+# Not 99 before the slash: where a long name stands apart, Python asks the hundred bytes in the header
+# whether they end as an old directory's name does, Go (and we) the whole name.
 NAMES = st.text("ab./é\udcff ", min_size=1, max_size=12).filter(
     lambda name: normalise(os.fsencode(name)) and "//" not in name
-) | st.integers(60, 300).map(lambda length: "n" * (length // 2) + "/" + "m" * (length // 2))
+) | st.integers(30, 150).filter(lambda half: half != 99).map(lambda half: "n" * half + "/" + "m" * half)
 
 
 @st.composite
