@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from imgscope.analysis import analyze
-from imgscope.errors import CancelledError
+from imgscope.errors import CancelledError, EngineError
 from imgscope.images.model import Image, chain_ids
 from imgscope.job import Job
 from imgscope.layers.index import Kind, LayerIndex
@@ -635,6 +635,27 @@ def test_links_to_folders_are_not_followed(
         assert digests(store, image, 1, index) == {}
     [(_, chunks)] = source.contents(image, 1, index, [2], Job())
     assert b"".join(chunks) == b"through"
+
+
+def test_a_path_that_stands_in_a_layer_twice(
+    engine: Engine, source: EngineSource, helper: HelperRoot
+) -> None:
+    """Unpacked it is the last one, while a hardlink keeps the first; the engine cannot save it either."""
+    name = engine.name("datadir/twice:1")
+    twice = layer(
+        (entry("a"), b"before"),
+        (entry("b", tarfile.LNKTYPE, linkname="a"), b""),
+        (entry("/a"), b"behind"),  # spelled alike the engine would refuse it
+    )
+    made = archives.Made((twice,), names=(name,))
+    engine.docker("load", input=archives.pack(archives.docker_save_old(made)))
+    image = source.find(name)
+    index = indexes(source, image)[1]
+    assert [index.path(item) for item in range(3)] == [b"a", b"b", b"a"]
+    for store in (root_of(source), helper):
+        assert list(store.contents(image, 1, index, [0], Job())) == []
+    with pytest.raises(EngineError, match="integrity"):
+        list(source.contents(image, 1, index, [0], Job()))
 
 
 # -- Podman -----------------------------------------------------------------------------------------

@@ -138,6 +138,7 @@ def folder_contents(root: str, index: LayerIndex, entries: Sequence[int], job: J
     Each must be a regular file of the entry's size and time. overlayfs may keep a file's metadata there
     and its content in a layer below; such a file has an attribute that tells (metacopy).
     """
+    check_paths(index, entries)
     for entry in entries:
         with opened(root, index.path(entry)) as fd:
             there = os.fstat(fd)
@@ -145,6 +146,13 @@ def folder_contents(root: str, index: LayerIndex, entries: Sequence[int], job: J
             if any(_has_attribute(fd, name) for name in _METACOPY):
                 raise DoubtError
             yield entry, _data(fd, index.sparse.get(entry) or [(0, there.st_size)], job)
+
+
+def check_paths(index: LayerIndex, entries: Sequence[int]) -> None:
+    """Raise `DoubtError` where a path stands in the layer again: unpacked, only the last of them is there."""
+    paths = {(index.parents[entry], index.names[entry]) for entry in entries}
+    if sum(map(paths.__contains__, zip(index.parents, index.names, strict=True))) > len(paths):
+        raise DoubtError
 
 
 def check_file(size: int, mtime: float, index: LayerIndex, entry: int) -> None:

@@ -21,7 +21,15 @@ from imgscope.layers.index import LayerIndex
 from imgscope.layers.stream import StreamTape
 from imgscope.layers.tar import walk_tar
 from imgscope.sources.connection import Connection, engine_errors
-from imgscope.sources.datadir.base import DOCUMENT_LIMIT, DOUBTS, DataRoot, DoubtError, Pieces, check_file
+from imgscope.sources.datadir.base import (
+    DOCUMENT_LIMIT,
+    DOUBTS,
+    DataRoot,
+    DoubtError,
+    Pieces,
+    check_file,
+    check_paths,
+)
 from imgscope.sources.datadir.classic import ClassicRoot, cache_name, index_layer, with_chains
 
 LABEL = "imgscope.layer-metadata"
@@ -132,6 +140,7 @@ class _Layers(DataRoot):
     def _contents(
         self, image: Image, number: int, index: LayerIndex, entries: Sequence[int], job: Job
     ) -> Pieces:
+        check_paths(index, entries)
         cache_id = cache_name(self._files(image, number, "cache-id", job).get("cache-id", b""))
         wanted = {index.path(entry): entry for entry in entries}
         places = _places(index, wanted)
