@@ -110,6 +110,9 @@ def same(tar: bytes) -> LayerIndex:
     for other in (read(data, 7), read(gzip.decompress(data), 100)):
         assert columns(other) == columns(index)
         assert other.checksums == index.checksums
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tarsplit, "_STRETCH", 700)
+        assert columns(read(data)) == columns(index)
     assert len(index.checksums) == len(index)
     for entry, checksum in enumerate(index.checksums):
         start, stored = index.extent(entry)
@@ -253,6 +256,7 @@ CHANGES: dict[str, Callable[[list[Record]], object]] = {
     "a content as long as its blocks": lambda found: found[3].update(size=1024),
     "a shorter content": lambda found: found[3].update(size=999),
     "a negative size": lambda found: found[3].update(size=-1),
+    "a size beyond all files": lambda found: found[3].update(size=1 << 63),
     "no size": lambda found: found[3].pop("size"),
     "a size that is text": lambda found: found[3].update(size="1000"),
     "no checksum": lambda found: found[3].update(payload=None),
@@ -275,7 +279,9 @@ def test_records_that_do_not_fit(what: str) -> None:
     refused(lines(found))
 
 
-@pytest.mark.parametrize("data", [b"", b"\n", b"{}", b"[1]\n", b"null\n", b"\0" * 100, b"{" * 10_000])
+@pytest.mark.parametrize(
+    "data", [b"", b"\n", b"{}", b"[1]\n", b"null\n", b"\0" * 100, b"{" * 10_000, b'{"x":' * 100_000]
+)
 def test_what_is_no_metadata(data: bytes) -> None:
     refused(data)
 
@@ -333,3 +339,12 @@ def test_little_is_held_at_a_time() -> None:
     assert tape.offsets[0] == 1024
     with pytest.raises(DamagedError, match="ends early"):
         tape.window((1 << 41) + 1)
+
+
+def test_little_is_held_where_no_content_stands_between() -> None:
+    tape = SplitTape(iter([lines([{"type": 2, "payload": bytes(1 << 20), "position": n}]) for n in range(9)]))
+    tape.window(0)
+    longest = max(len(tape.window(at << 20)) for at in range(9))
+    assert longest <= 2 << 20
+    assert tape.window(9 << 20) == b""
+    assert tape.length == 9 << 20

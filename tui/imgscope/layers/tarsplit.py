@@ -22,10 +22,12 @@ import msgspec
 from imgscope.errors import DamagedError
 from imgscope.job import Job
 from imgscope.layers.index import LayerIndex
-from imgscope.layers.stream import inflate
+from imgscope.layers.stream import BLOCK, inflate
 from imgscope.layers.tar import index_tar
 
 LINE_LIMIT = 1 << 23  # bytes of one record: the extended headers of one entry
+_STRETCH = 1 << 20  # bytes of headers that are held at once: a layer may have no content, or end in zeros
+_LENGTH_LIMIT = 1 << 62  # bytes of a tar
 _CONTENT, _SEGMENT = 1, 2
 
 
@@ -85,14 +87,14 @@ class SplitTape:
         self._start, self._data = 0, b""  # the stretch in hand
 
     def _read(self, chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-        """The stretches between contents: (offset in the tar, bytes)."""
+        """The stretches between contents: (offset in the tar, bytes). Long ones come in pieces of blocks."""
         sizes, offsets, sums = self.sizes, self.offsets, self.sums
-        start = position = 0
+        start = position = held = 0
         parts: list[bytes] = []
         for lines in _lines(chunks):
             try:
                 records = _RECORDS.decode_lines(lines)
-            except msgspec.MsgspecError as error:
+            except (msgspec.MsgspecError, RecursionError) as error:
                 raise DamagedError(f"the tar-split metadata is malformed ({error})") from None
             for record in records:
                 if record.position != position:
@@ -101,13 +103,20 @@ class SplitTape:
                 payload = record.payload or b""
                 if record.type == _SEGMENT:
                     parts.append(payload)
-                elif record.type != _CONTENT or record.size < 0:
+                    held += len(payload)
+                    if held > _STRETCH:
+                        data = b"".join(parts)
+                        whole = held - (start + held) % BLOCK  # no header is cut
+                        yield start, data[:whole]
+                        parts = [data[whole:]]
+                        start, held = start + whole, held - whole
+                elif record.type != _CONTENT or not 0 <= record.size <= _LENGTH_LIMIT - start:
                     raise DamagedError("the tar-split metadata has a record that is neither of its kinds")
                 elif record.size:
                     if len(payload) != 8:
                         raise DamagedError("the tar-split metadata has a content without a checksum")
                     data = parts[0] if len(parts) == 1 else b"".join(parts)
-                    parts = []
+                    parts, held = [], 0
                     yield start, data
                     start += len(data)
                     sizes.append(record.size)
@@ -119,7 +128,7 @@ class SplitTape:
         yield start, data
 
     def window(self, offset: int) -> bytes:
-        """The bytes from `offset` to the next content; `DamagedError` where a content lies there."""
+        """The bytes from `offset`, at most to the next content; `DamagedError` where a content lies there."""
         at = offset - self._start
         while at >= len(self._data):
             following = next(self._stretches, None)
@@ -134,11 +143,14 @@ class SplitTape:
         return self._data[at:] if at else self._data
 
     def chunks(self, offset: int, size: int) -> Iterator[bytes]:
-        """Bytes of headers; they lie in one stretch, or are none."""
-        data = self.window(offset)
-        if len(data) < size:
-            raise DamagedError("what is asked for is the content of a file")
-        yield data[:size]
+        """Bytes of headers."""
+        while size > 0:
+            data = self.window(offset)[:size]
+            if not data:
+                raise DamagedError("the layer ends early")
+            yield data
+            offset += len(data)
+            size -= len(data)
 
     def drain(self) -> None:
         """Read what is left: contents after the end mark would not fit, damage would count."""
