@@ -80,8 +80,8 @@ class PodmanRoot(DataRoot):
 
     def _index(self, image: Image, number: int, job: Job) -> LayerIndex:
         layer = image.layers[number - 1]
-        record = self._layers()[layer.blob]
-        if record.diff_digest != layer.diff_id:
+        record = self._layers().get(layer.blob)  # it may be gone since the image was found
+        if record is None or record.diff_digest != layer.diff_id:
             raise DoubtError
         chunks = file_chunks(self._root, f"{self._driver}-layers/{layer.blob}.tar-split.gz")
         return index_tar_split(chunks, job, length=record.diff_size)
