@@ -12,6 +12,7 @@ import argparse
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from statistics import median, quantiles
 from tests.bench import cases
 from tests.bench.cases import CASES, DIVE, IMGSCOPE, LAZYDOCKER, OPENED, SIBLINGS, Bench, Case
 from tests.bench.measure import Figures, MeasureError, Program, in_turn, run
-from tests.bench.report import Table, Target, cpu, machine, megabytes, number, seconds
+from tests.bench.report import Table, Target, commit, cpu, machine, megabytes, number, seconds
 from tests.support.needs import find_tool
 
 START_UP = 0.6  # seconds to a painted list of 1,000 images
@@ -31,13 +32,16 @@ def main() -> None:
     """Run what was asked for, in the order of the report; each part is printed as soon as it is known."""
     options = _options()
     wanted = set(options.only or KEYS)
+    program = (
+        f"imgscope at commit {commit()}, {time.strftime('%Y-%m-%d', time.gmtime())}"  # before it can change
+    )
     parts = []
     with Bench(options.folder.absolute(), options.runs) as bench:
         for part in (_against_dive, _on_screen, _growth):
             if text := part(bench, wanted):
                 print(f"\n{text}", flush=True)
                 parts.append(text)
-        head = _head(bench)
+        head = _head(bench, program)
     print(f"\n{head}")
     if options.output is not None:
         options.output.write_text("\n\n".join([head, *parts]) + "\n")
@@ -56,13 +60,13 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _head(bench: Bench) -> str:
+def _head(bench: Bench, program: str) -> str:
     docker = dive = None
     if "engine" in vars(bench):  # one was started
         docker = bench.engine.docker("version", "--format", "{{.Server.Version}}").stdout.strip()
     if path := find_tool("dive"):
         dive = subprocess.run([path, "--version"], capture_output=True, text=True).stdout.strip()
-    lines = "\n".join(f"- {line}" for line in machine(docker, dive))
+    lines = "\n".join(f"- {line}" for line in [program, *machine(docker, dive)])
     return f"""\
 # Benchmark
 

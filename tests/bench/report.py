@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,18 +82,21 @@ class Table:
         return "\n\n".join([drawn, *(f"Not run: {reason}" for reason in self.reasons)])
 
 
-def machine(docker: str | None, dive: str | None) -> list[str]:
-    """Where and when, and of what; `docker` is the engine's version, `dive` what it says of itself."""
+def commit() -> str:
+    """The commit of the checkout, and whether the program was changed since."""
     root = Path(__file__).resolve().parents[2]
 
     def git(*words: str) -> str:
         return subprocess.run(["git", "-C", root, *words], capture_output=True, text=True).stdout.strip()
 
-    commit = git("rev-parse", "--short", "HEAD") or "unknown"
     changed = " with changes" if git("status", "--porcelain", "--", "tui") else ""
+    return f"{git('rev-parse', '--short', 'HEAD') or 'unknown'}{changed}"
+
+
+def machine(docker: str | None, dive: str | None) -> list[str]:
+    """Where it was measured; `docker` is the engine's version, `dive` what it says of itself."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return [
-        f"imgscope at commit {commit}{changed}, {time.strftime('%Y-%m-%d', time.gmtime())}",
         f"{_processor()}, {os.cpu_count()} cores, {memory / 1e9:.0f} GB",
         f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
         f"{dive or 'no dive'}, {f'docker {docker}' if docker else 'no docker'}",
