@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from textual import events
 from textual.widgets import Input
 
 from imgscope.job import Job
@@ -30,6 +31,10 @@ def names(it: Screen) -> list[str]:
 
 def note(it: Screen) -> str:
     return str(it.main.query_one("#filter-note").render())
+
+
+def text(it: Screen) -> str:
+    return it.main.query_one("#filter-text", Input).value
 
 
 def is_typing(it: Screen) -> bool:
@@ -181,6 +186,21 @@ async def test_the_filter_is_asked_for_before_there_are_files(deep: FakeSource) 
         assert (it.focused, is_typing(it)) == ("images", False)
         await it.press("enter")
         assert it.title[-1] == it.title[2]  # no word of a filter
+
+
+@pytest.mark.parametrize("pane", ["images", "files"])
+async def test_letters_that_come_before_the_line_is_there_are_text(deep: FakeSource, pane: str) -> None:
+    """A fast typist, a slow terminal: all are read at once. `d` would remove, `s` open a shell."""
+    async with screen("any") as it:
+        it.main.query_one(f"#{pane}").focus()
+        await it.settle()
+        for letter in "/d7*s":
+            it.app.post_message(events.Key({"/": "slash", "*": "asterisk"}.get(letter, letter), letter))
+        await it.until("all letters", lambda: is_typing(it) and text(it) == "d7*s")
+        await it.settle()
+        assert it.app.screen_stack == [it.main]
+        assert it.files.pattern is not None
+        assert it.files.pattern.text == "d7*s"
 
 
 async def test_an_image_that_comes_while_one_types_takes_nothing_away(

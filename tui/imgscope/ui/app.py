@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, ClassVar
 
+from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -63,6 +64,13 @@ class ImgscopeApp(App[None]):
         """Leave, and say why once the terminal is as it was."""
         self.failure = text
         self.exit(return_code=2)
+
+    def on_key(self, event: events.Key) -> None:
+        """A letter that was typed before the line it is meant for had the focus is text, and no key."""
+        insert = getattr(self.focused, "insert_text_at_cursor", None)
+        if insert is not None and event.is_printable and event.character:
+            insert(event.character)
+            event.prevent_default()
 
     def action_interrupt(self) -> None:
         """What ctrl+c means on a command line."""

@@ -75,7 +75,7 @@ class FilterLine(Horizontal):
         entry = self.query_one(Input)
         entry.value = text
         entry.action_end()
-        entry.focus()
+        self.screen.set_focus(entry)  # at once: `focus` would come after the keys that are waiting
 
     def tell(self, note: str) -> None:
         """What the text means and what it finds; empty: how it is used."""
