@@ -20,7 +20,7 @@ _GROUPS = (
             ("← →  h l", "close, or to the parent; open, or to the first child"),
             ("tab  shift+tab", "next pane, previous pane"),
             ("enter  double click", "open the image, layer, directory or wasted path"),
-            ("esc", "cancel reading; one pane back"),
+            ("esc", "cancel reading; clear the filter; one pane back"),
         ),
     ),
     (

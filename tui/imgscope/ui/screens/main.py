@@ -180,7 +180,8 @@ class MainScreen(ActingScreen):
         self._named = None
         self._open(message.image)
         self._images.go(message.image.id)
-        self._go_to(self._layers)
+        if self._filter is None or not self._filter.display:  # else somebody is typing
+            self._go_to(self._layers)
 
     @on(messages.Measured)
     def _measured(self, message: messages.Measured) -> None:
