@@ -11,7 +11,7 @@ import stat
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from imgscope.sources.datadir.classic import ClassicRoot
 from imgscope.sources.datadir.helper import LABEL, HelperRoot
 from imgscope.sources.datadir.podman import PodmanRoot
 from imgscope.sources.engine import EngineSource
+from imgscope.sources.http import Answer
 from tests.support import archives
 from tests.support.engine import Engine
 from tests.support.needs import missing
@@ -595,6 +596,58 @@ def test_folders_are_asked_for_whole(
     assert digests(helper, image, 1, index) == digests(root, image, 1, index)
     monkeypatch.setattr("imgscope.sources.datadir.helper._MOST", 6)
     assert len(digests(helper, image, 1, index)) == (7 if limit else 0)
+
+
+@pytest.mark.parametrize("how", ["cut", "ended", "cancelled"])
+def test_a_content_that_does_not_come_whole(
+    engine: Engine,
+    source: EngineSource,
+    helper: HelperRoot,
+    odd: str,
+    how: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    image, job = source.find(odd), Job()
+    index = indexes(root_of(source), image)[1]
+    read = Answer.read
+
+    def cut(answer: Answer, count: int | None = None) -> bytes:
+        """The header and a part of the content, and then as if the line were cut or the answer at its end."""
+        if count is None:
+            return read(answer)
+        data = b"".join(iter(lambda: read(answer, 1 << 16), b""))
+        if len(data) < 2048 or b"x" * 513 not in data:  # another answer than that of the file
+            return data
+        monkeypatch.setattr(Answer, "read", last)
+        return data[:1000]
+
+    def last(answer: Answer, count: int | None = None) -> bytes:
+        monkeypatch.setattr(Answer, "read", read)
+        if how == "cancelled":
+            job.cancel()
+        if how != "ended":
+            raise ConnectionResetError
+        return b""
+
+    monkeypatch.setattr("imgscope.sources.datadir.helper._FOLDER", 0)
+    monkeypatch.setattr(Answer, "read", cut)
+    entry = next(item for item in range(len(index)) if index.path(item) == b"d/file")
+    contents = helper.contents(image, 1, index, [entry], job)
+    assert isinstance(contents, Generator)
+    _, chunks = next(contents)
+    with pytest.raises(CancelledError if how == "cancelled" else EngineError):
+        list(chunks)
+    contents.close()
+    assert containers(engine) == []
+
+
+def test_holes_are_not_asked_for(source: EngineSource, helper: HelperRoot, odd: str) -> None:
+    image = source.find(odd)
+    index = indexes(root_of(source), image)[1]
+    entry = next(item for item in range(len(index)) if index.path(item) == b"d/file")
+    assert len(list(helper.contents(image, 1, index, [entry], Job()))) == 1
+    index.sparse[entry] = [(500, 13)]  # as an index from the stream would tell
+    assert list(helper.contents(image, 1, index, [entry], Job())) == []
 
 
 def test_who_could_have_it_faster_is_told(

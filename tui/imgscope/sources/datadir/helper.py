@@ -11,10 +11,10 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from urllib.parse import quote
 
-from imgscope.errors import ImgscopeError
+from imgscope.errors import EngineError, ImgscopeError
 from imgscope.images.model import Image
 from imgscope.job import Job
 from imgscope.layers.index import LayerIndex
@@ -113,9 +113,15 @@ class _Layers(DataRoot):
 
     def _archive(self, path: bytes, outer: LayerIndex, job: Job) -> Iterator[tuple[int, Iterator[bytes]]]:
         """The files at a path in the container that have content: pairs (entry of `outer`, chunks)."""
+        with closing(self._stream(path, job)) as stream:
+            yield from walk_tar(StreamTape(stream), outer, job)
+
+    def _stream(self, path: bytes, job: Job) -> Generator[bytes]:
         question = f"/containers/{self._container}/archive?path={quote(path)}"
         with self._connection.get(question, job) as response:
-            yield from walk_tar(StreamTape(iter(lambda: response.read(_CHUNK), b"")), outer, job)
+            while chunk := response.read(_CHUNK):
+                yield chunk
+            job.check()  # an answer without a stated length just ends where it is cut
 
     def _files(self, image: Image, number: int, name: str, job: Job) -> dict[str, bytes]:
         """Files of a layer's metadata folder: that of a name, or all for ""."""
@@ -141,6 +147,8 @@ class _Layers(DataRoot):
         self, image: Image, number: int, index: LayerIndex, entries: Sequence[int], job: Job
     ) -> Pieces:
         check_paths(index, entries)
+        if not index.sparse.keys().isdisjoint(entries):  # the engine would send the holes, too
+            raise DoubtError
         cache_id = cache_name(self._files(image, number, "cache-id", job).get("cache-id", b""))
         wanted = {index.path(entry): entry for entry in entries}
         places = _places(index, wanted)
@@ -153,7 +161,18 @@ class _Layers(DataRoot):
                 path = outer.path(item)
                 if (entry := wanted.get(parent + b"/" + path if parent else path)) is not None:
                     check_file(outer.sizes[item], outer.mtimes[item], index, entry)
-                    yield entry, chunks
+                    yield entry, self._whole(chunks, index.sizes[entry])
+
+    def _whole(self, chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
+        """A content to its end; raises `EngineError` where it is cut: it is too late for the stream."""
+        for chunk in chunks:
+            size -= len(chunk)
+            yield chunk
+        if size:
+            where = self._connection.where
+            raise EngineError(
+                f"The engine at {where} sent only a part of a file; look whether it still runs."
+            )
 
 
 def _places(index: LayerIndex, paths: Iterable[bytes]) -> set[bytes]:
