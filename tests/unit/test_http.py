@@ -156,3 +156,17 @@ def test_a_line_asks_several_questions() -> None:
         finally:
             line.close()
         assert there.recv(1) == b""
+
+
+def test_pipes_in_place_of_a_socket() -> None:
+    """As the SDK has them for ssh: `makefile` takes a mode and no more."""
+
+    class Pipes:
+        def makefile(self, mode: str) -> io.BufferedReader:
+            return io.BufferedReader(io.BytesIO(sized(b"body")))
+
+        def sendall(self, data: bytes) -> None:
+            assert data.startswith(b"GET /x HTTP/1.1\r\n")
+
+    line = Line(Pipes(), owner=object())
+    assert line.ask("GET", "/x", "host", {}).read() == b"body"

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 _LINE = 1 << 16  # bytes of a line of a head, at most
-_BUFFER = 1 << 18  # bytes that are asked of the socket at once: a chunk of an answer comes to no more than 32 kB
+_BUFFER = 1 << 18  # bytes that are asked of a socket at once: a chunk of an answer has no more than 32 kB
 _PIECE = 1 << 16  # bytes that are read at once where nobody says how many
 
 
@@ -25,7 +25,8 @@ class Line:
     def __init__(self, sock: Any, owner: Any = None) -> None:
         self.sock = sock
         self._owner = owner
-        self._stream = sock.makefile("rb", _BUFFER)
+        # what the SDK has in place of a socket for ssh takes no size
+        self._stream = sock.makefile("rb", _BUFFER) if owner is None else sock.makefile("rb")
 
     def ask(self, method: str, path: str, host: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
         """Send a request and wait for the head of its answer.
