@@ -32,6 +32,7 @@ from tests.support.archives import Made
 from tests.support.daemon import DaemonError, running_daemon
 from tests.support.engine import Engine
 from tests.support.needs import missing
+from tests.support.program import start
 from tests.support.stacks import file, layer_tar
 
 PATIENCE = 20  # seconds
@@ -57,8 +58,17 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 
 @contextlib.contextmanager
-def sending(folder: Path, image: Made, archive: bytes, pause: int | None = None) -> Iterator[EngineSource]:
-    """An engine with one image, `x`, whose archive it sends; from byte `pause` on only when it is left."""
+def sending(
+    folder: Path,
+    image: Made,
+    archive: bytes,
+    pause: int | None = None,
+    pauses: Callable[[], None] = lambda: None,
+) -> Iterator[EngineSource]:
+    """An engine with one image, `x`, whose archive it sends; from byte `pause` on only when it is left.
+
+    `pauses` is called when it has sent so much.
+    """
     may_go_on = threading.Event()
     answers: dict[str, object] = {
         "/version": {"Version": "1", "ApiVersion": "1.41"},
@@ -87,6 +97,7 @@ def sending(folder: Path, image: Made, archive: bytes, pause: int | None = None)
             with contextlib.suppress(OSError):  # the other side may have gone
                 if last == "get" and pause is not None:
                     self.wfile.write(body[:pause])
+                    pauses()
                     may_go_on.wait(PATIENCE)
                     body = body[pause:]
                 self.wfile.write(body)
@@ -173,6 +184,25 @@ def test_cancelling_while_the_engine_is_silent(
     job = Job(lambda done, total: waits.set() if done > pause - MEGABYTE else None)
     with sending(tmp_path, image, archive, pause) as source:
         cancelled_while_it_waits(source, source.find("x"), job, waits)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("form", FORMS)
+def test_ctrl_c_while_the_engine_is_silent(
+    tmp_path: Path, form: Callable[[bytes], made.Blob], number: signal.Signals
+) -> None:
+    image = Made(tuple(form(tar) for tar in LAYERS))
+    archive = made.pack(made.docker_save_new(image))
+    pause = archive.index(image.layers[0].data) + 2 * MEGABYTE
+    waits = threading.Event()
+    with sending(tmp_path, image, archive, pause, waits.set) as source:
+        environment = {**os.environ, "DOCKER_HOST": source.connection.where}
+        with start("analyze", "x", "--json", environment=environment) as program:
+            assert waits.wait(PATIENCE)
+            program.send_signal(number)
+            output = program.communicate(timeout=PATIENCE / 2)  # the engine stays silent for longer
+    assert output == ("", "")
+    assert program.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[number]
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -32,6 +32,18 @@ def run(
     )
 
 
+def start(*words: str | Path, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    """Start `imgscope WORDS` and do not wait for it."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "imgscope", *words],
+        env={**(os.environ if environment is None else environment), "PYTHONPATH": _PATH},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 def answer(*words: str | Path, environment: Mapping[str, str] | None = None) -> Any:
     """The JSON that `imgscope WORDS --json` prints; it must succeed and print nothing else."""
     done = run(*words, "--json", environment=environment)

@@ -64,7 +64,7 @@ def test_an_error_comes_in_its_place(at: int, error: BaseException) -> None:
 def test_what_is_left_early_ends(taken: int) -> None:
     stream = ahead(repeat(CHUNK))
     assert list(islice(stream, taken)) == [CHUNK] * taken
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
 
 
 def test_no_more_is_made_than_may_wait() -> None:
@@ -83,7 +83,7 @@ def test_no_more_is_made_than_may_wait() -> None:
     for _ in range(200):
         taken += len(next(stream)) // len(CHUNK)
         assert ready - taken <= most
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
 
 
 def test_a_short_stream_starts_no_thread() -> None:

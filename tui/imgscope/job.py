@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Event, Lock
+from threading import Event, Lock, RLock
 
 from imgscope.errors import CancelledError
 
@@ -23,7 +23,7 @@ class Job:
         self.total: int | None = None
         self.report = report
         self._cancelled = Event()
-        self._lock = Lock()
+        self._lock = RLock()  # `cancel` may be called by a signal while the thread it interrupts holds it
         self._counting = Lock()
         self._wakers: list[Callable[[], None]] = []
 

@@ -5,13 +5,17 @@ Only the one that is called is imported, and what costs time (engines, screens) 
 
 from __future__ import annotations
 
+import signal
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from imgscope.images.model import Platform
+    from imgscope.job import Job
 
 Run = Callable[[Namespace], int]  # gives the exit status
 
@@ -49,6 +53,33 @@ def platform(options: Namespace) -> Platform | None:
     from imgscope.images.model import Platform
 
     return Platform.parse(options.platform)
+
+
+@contextmanager
+def interruptible() -> Iterator[Job]:
+    """A job that ctrl+c and the like cancel before they end the command.
+
+    A thread that waits for input is woken by that; else the way out would wait for it.
+    """
+    from imgscope.job import Job
+
+    job = Job()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        job.cancel()
+        usual = handlers[signal.Signals(number)]
+        if callable(usual):
+            usual(number, frame)
+
+    try:
+        for number, usual in handlers.items():
+            if callable(usual):
+                signal.signal(number, handle)
+        yield job
+    finally:
+        for number, usual in handlers.items():
+            signal.signal(number, usual)
 
 
 def print_json(value: object) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from argparse import ArgumentParser, Namespace
+from contextlib import closing
 from itertools import islice
 
-from imgscope.commands import Add, add_platform, platform, print_json, print_lines
+from imgscope.commands import Add, add_platform, interruptible, platform, print_json, print_lines
 from imgscope.config import NO_CACHE, READ_ONLY, is_read_only
 from imgscope.text import clean
 
@@ -81,24 +82,20 @@ def _demo(options: Namespace) -> int:
 
 def _analyze(options: Namespace) -> int:
     from imgscope.analysis import analyze, cache_for
-    from imgscope.job import Job
     from imgscope.report import analysis_json_text, analysis_text
     from imgscope.sources import open_source, parse_target
 
     wanted = platform(options)
     target = parse_target(options.reference)
-    source = open_source(target)
-    try:
+    with interruptible() as job, closing(open_source(target, job)) as source:
         image = source.find(target.name, wanted)
         if target.name is None and source.cheap:
-            *_, images = source.images(Job())
+            *_, images = source.images(job)
             others = len({found.references for found in images}) - 1
             if others > 0:
                 note = f"this is {image.name}, one of {others + 1} images in it; name another after a colon."
                 print(f"imgscope: {clean(note)}", file=sys.stderr)
-        analysis = analyze(source, image, cache=cache_for(source, off=options.no_cache))
-    finally:
-        source.close()
+        analysis = analyze(source, image, job, cache=cache_for(source, off=options.no_cache))
     if options.json:
         pieces = analysis_json_text(analysis, options.reference, source.origin)
         while text := "".join(islice(pieces, 1000)):
@@ -112,23 +109,19 @@ def _analyze(options: Namespace) -> int:
 def _tree(options: Namespace) -> int:
     from imgscope.analysis import analyze, cache_for
     from imgscope.images.ancestry import build
-    from imgscope.job import Job
     from imgscope.report import forest_json, forest_text
     from imgscope.sources import open_source, parse_target
 
     target = parse_target(options.reference)
-    source = open_source(target)
-    try:
+    with interruptible() as job, closing(open_source(target, job)) as source:
         named = source.find(target.name) if target.name is not None else None
-        *_, images = source.images(Job())
+        *_, images = source.images(job)
         if source.cheap:  # archives tell no sizes before their layers are read
             cache = cache_for(source, off=options.no_cache)
-            images = [analyze(source, image, cache=cache).sized_image for image in images]
+            images = [analyze(source, image, job, cache=cache).sized_image for image in images]
         forest = build(images)
         if named is not None:
             forest = forest.tree_of(named.id)
-    finally:
-        source.close()
     if options.json:
         print_json(forest_json(forest))
     else:

@@ -8,7 +8,7 @@ chunks starts none.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from itertools import islice
@@ -78,7 +78,7 @@ class _Pipe:
         self._room.release()
 
 
-def ahead(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def ahead(chunks: Iterable[bytes]) -> Generator[bytes]:
     """The same chunks, made in another thread while those before are in use.
 
     What `chunks` raises is raised in its place. Closing this waits for the chunk that is being made.

@@ -7,8 +7,8 @@ import hashlib
 import os
 import stat
 import sys
-from collections.abc import Container, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Container, Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from operator import itemgetter
 from pathlib import Path
 from typing import Protocol
@@ -89,26 +89,30 @@ def index_blob(chunks: Iterable[bytes], job: Job, *, hash_up_to: int = sys.maxsi
             size += len(chunk)
             yield chunk
 
-    def content(source: Iterator[bytes]) -> Iterator[bytes]:
+    def content(source: Iterator[bytes]) -> Generator[bytes]:
         nonlocal whole
-        yield from hashed(ahead(inflate(source, job)), unpacked) if packed else source
+        if packed:
+            with closing(ahead(inflate(source, job))) as inflated:
+                yield from hashed(inflated, unpacked)
+        else:
+            yield from source
         whole = True
 
     # two threads have enough to do: one unpacks or hashes, the other walks the tar
     with aside(stored) as beside:
         source = raw(stored if packed else beside)
-        stream = content(source)
-        index = LayerIndex()
-        for entry, file in walk_tar(StreamTape(stream), index):
-            if index.sizes[entry] <= hash_up_to:
-                index.digests[entry] = content_digest(index.sparse.get(entry), file)
-        for rest in (stream, source):  # what comes after the damage of a tar, or after the end of a stream
-            try:
-                for _ in rest:
-                    pass
-            except DamagedError as error:
-                if not index.problems:
-                    index.problems.append(Problem(str(error)))
+        with closing(content(source)) as stream:  # a signal may end the walk at any point
+            index = LayerIndex()
+            for entry, file in walk_tar(StreamTape(stream), index):
+                if index.sizes[entry] <= hash_up_to:
+                    index.digests[entry] = content_digest(index.sparse.get(entry), file)
+            for rest in (stream, source):  # what comes after the damage of a tar, or after a stream's end
+                try:
+                    for _ in rest:
+                        pass
+                except DamagedError as error:
+                    if not index.problems:
+                        index.problems.append(Problem(str(error)))
     index.digest = "sha256:" + stored.hexdigest()
     if whole:
         index.diff_id = "sha256:" + (unpacked if packed else stored).hexdigest()

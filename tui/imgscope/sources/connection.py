@@ -24,7 +24,7 @@ _DEFAULT_SOCKET = "/var/run/docker.sock"
 _PLAIN = re.compile(r"unix://(/[^?#%;]*)")
 _SDK = ("docker", "requests", "urllib3", "http")
 _OK, _NOT_FOUND = 200, 404
-_PATIENCE = 60  # seconds that a question may take, as with the SDK; streams may be silent for longer
+PATIENCE = 60  # seconds that a question may take, as with the SDK; streams may be silent for longer
 
 
 class Connection:
@@ -101,7 +101,7 @@ class Connection:
             while True:
                 line, kept = self._take()
                 try:
-                    with self._exchange(line, "GET", path, {}, job, _PATIENCE) as answer:
+                    with self._exchange(line, "GET", path, {}, job, PATIENCE) as answer:
                         self._refuse(answer)
                         text = answer.read()
                 except ConnectionError:
@@ -129,16 +129,23 @@ class Connection:
 
     @contextmanager
     def request(
-        self, method: str, path: str, headers: Mapping[str, str], job: Job, body: bytes = b""
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        job: Job,
+        body: bytes = b"",
+        patience: float | None = None,
     ) -> Iterator[Answer]:
         """The answer of any status to a request, on a connection of its own.
 
-        `job.cancel` cuts it. Raises `CancelledError`, and what the connection raises (`engine_errors`).
+        `job.cancel` cuts it; `patience` is how many seconds the engine may be silent. Raises
+        `CancelledError`, and what the connection raises (`engine_errors`).
         """
         path = f"/v{self.api_version}{path}"
         with (
             closing(self._open()) as line,
-            self._exchange(line, method, path, headers, job, None, body) as answer,
+            self._exchange(line, method, path, headers, job, patience, body) as answer,
         ):
             yield answer
 
@@ -175,7 +182,7 @@ class Connection:
             return self._open_by_sdk()
         sock = socket.socket(socket.AF_UNIX)
         try:
-            sock.settimeout(_PATIENCE)
+            sock.settimeout(PATIENCE)
             sock.connect(self._socket)
         except BaseException:
             sock.close()

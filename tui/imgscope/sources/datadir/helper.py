@@ -20,7 +20,7 @@ from imgscope.job import Job
 from imgscope.layers.index import LayerIndex
 from imgscope.layers.stream import StreamTape
 from imgscope.layers.tar import walk_tar
-from imgscope.sources.connection import Connection, engine_errors
+from imgscope.sources.connection import PATIENCE, Connection, engine_errors
 from imgscope.sources.datadir.base import (
     DOCUMENT_LIMIT,
     DOUBTS,
@@ -94,7 +94,7 @@ class HelperRoot:
         headers = {"Content-Type": "application/json"}
         with (
             engine_errors(self._connection.where),
-            self._connection.request(method, path, headers, Job(), body) as response,
+            self._connection.request(method, path, headers, Job(), body, PATIENCE) as response,
         ):
             response.read()
             if response.status >= 400:
