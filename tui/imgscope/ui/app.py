@@ -99,7 +99,13 @@ def run(reference: str, platform: Platform | None, opened: Callable[[], Source] 
     gc.freeze()  # what is loaded stays: no search for unused objects looks at it again
     app = ImgscopeApp(reference, platform, opened)
     sys.setswitchinterval(SWITCH)
-    app.run()
+    try:
+        app.run()
+    finally:
+        # A signal ends it without Textual's own way out. Its thread that reads the terminal would go on, at
+        # full speed where the terminal was closed, and the interpreter waits for it.
+        if (ended := getattr(app._driver, "exit_event", None)) is not None:
+            ended.set()
     loader.finish(1)
     if app.failure:
         print(f"imgscope: {clean(app.failure)}", file=sys.stderr)
