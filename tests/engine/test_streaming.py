@@ -34,6 +34,7 @@ from tests.support.engine import Engine
 from tests.support.needs import missing
 from tests.support.program import start
 from tests.support.stacks import file, layer_tar
+from tests.support.wait import cancelled_in_thread
 
 PATIENCE = 20  # seconds
 MEGABYTE = 1_000_000
@@ -154,22 +155,12 @@ def test_a_layer_is_told_while_the_next_is_still_to_come(
 
 def cancelled_while_it_waits(source: EngineSource, image: Image, job: Job, waits: threading.Event) -> None:
     """Read an image in a thread, cancel it once `waits` is set; it must end, and as cancelled."""
-    ended: list[BaseException] = []
 
     def read() -> None:
-        try:
-            for _ in source.index(image, job):
-                pass
-        except BaseException as error:
-            ended.append(error)
+        for _ in source.index(image, job):
+            pass
 
-    thread = threading.Thread(target=read, daemon=True)
-    thread.start()
-    assert waits.wait(PATIENCE)
-    job.cancel()
-    thread.join(PATIENCE)
-    assert not thread.is_alive()
-    assert [type(error) for error in ended] == [CancelledError]
+    assert type(cancelled_in_thread(read, job, waits, PATIENCE)) is CancelledError
 
 
 @pytest.mark.parametrize("part", ["in the first layer", "in the last layer"])

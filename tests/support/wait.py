@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
+
+from imgscope.job import Job
 
 T = TypeVar("T")
 
@@ -17,3 +20,24 @@ def wait_for(what: str, probe: Callable[[], T], seconds: float = 30) -> T:
             raise TimeoutError(f"{what}: not within {seconds:g} s")
         time.sleep(0.02)
     return answer
+
+
+def cancelled_in_thread(
+    work: Callable[[], object], job: Job, begun: threading.Event, seconds: float
+) -> BaseException | None:
+    """What `work` raises in a thread of its own whose job is cancelled once `begun` is set; it must end."""
+    ended: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    assert begun.wait(seconds)
+    job.cancel()
+    thread.join(seconds)
+    assert not thread.is_alive()
+    return ended[0] if ended else None

@@ -23,7 +23,7 @@ from imgscope.sources.blobs import index_blob
 from tests.support import archives as made
 from tests.support.archives import Blob, Made, write
 from tests.support.stacks import file, layer_tar
-from tests.support.wait import wait_for
+from tests.support.wait import cancelled_in_thread, wait_for
 
 PATIENCE = 20  # seconds until work that does not end counts as endless
 CHUNK = bytes(BATCH // 3)
@@ -239,21 +239,7 @@ def end_by_cancelling(work: Work, job: Job) -> None:
     """Cancel the work from another thread once it has begun; it must end, and as cancelled."""
     begun = threading.Event()
     job.report = lambda done, total: begun.set()
-    ended: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            work(job)
-        except BaseException as error:
-            ended.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    assert begun.wait(PATIENCE)
-    job.cancel()
-    thread.join(PATIENCE)
-    assert not thread.is_alive()
-    assert [type(error) for error in ended] == [CancelledError]
+    assert type(cancelled_in_thread(lambda: work(job), job, begun, PATIENCE)) is CancelledError
 
 
 @pytest.mark.parametrize("what", ENDLESS)
