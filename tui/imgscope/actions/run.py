@@ -141,9 +141,9 @@ class Run:
         started = False
         try:
             with self._errors():
-                stream = api.attach_socket(
-                    identifier, params={"stdout": 1, "stderr": 1, "stream": 1, "logs": 1}
-                )
+                # The engine holds our ends of the streams before it answers, so that nothing is lost; with the
+                # logs as well, what it wrote by then would come twice.
+                stream = api.attach_socket(identifier, params={"stdout": 1, "stderr": 1, "stream": 1})
                 try:
                     api.start(identifier)
                     started = True
