@@ -141,8 +141,8 @@ class Run:
         started = False
         try:
             with self._errors():
-                # The engine holds our ends of the streams before it answers, so that nothing is lost; with the
-                # logs as well, what it wrote by then would come twice.
+                # The engine holds our ends of the streams before it answers: nothing is lost. With the logs
+                # as well, what it wrote by then would come twice.
                 stream = api.attach_socket(identifier, params={"stdout": 1, "stderr": 1, "stream": 1})
                 try:
                     api.start(identifier)

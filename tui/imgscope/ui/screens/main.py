@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal
 from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Footer, Static
@@ -17,18 +16,14 @@ from textual.widgets import Footer, Static
 from imgscope.images.model import Image, Platform
 from imgscope.images.reference import same
 from imgscope.job import Job
-from imgscope.layers.index import Problem
-from imgscope.layers.overlay import ROOT
 from imgscope.layers.search import Pattern
-from imgscope.layers.view import Sort, Views
-from imgscope.text import bar, clean, percent_text, size_text
+from imgscope.layers.view import Views
+from imgscope.text import bar, clean, size_text
 from imgscope.ui import loader, messages
 from imgscope.ui.screens.acting import ActingScreen
-from imgscope.ui.widgets.files import FileTree
+from imgscope.ui.widgets.explorer import Explorer
 from imgscope.ui.widgets.images import ImageTree
-from imgscope.ui.widgets.layers import LayerTable
 from imgscope.ui.widgets.lines import Lines
-from imgscope.ui.widgets.wasted import WastedPaths
 
 if TYPE_CHECKING:
     from imgscope.actions.plan import Done
@@ -76,31 +71,23 @@ class MainScreen(ActingScreen):
         self._named: str | None = None  # what the command line names, until it is found
         self._listing = Job()
         self._opening: Job | None = None
-        self._viewing = Job()
         self._watching = Job()
         self._pause: Timer | None = None
         self._wanted: str | None = None  # the image shown in the layers pane
         self._analyses: OrderedDict[str, Analysis] = OrderedDict()
         self._views: dict[str, Views] = {}  # of each of these
         self._filter: FilterLine | None = None  # once it was asked for
-        self.analysis: Analysis | None = None
-        self.merged = False
-        self._reveal: bytes | None = None  # a path to show as soon as its layer's tree is there
 
     def compose(self) -> ComposeResult:
         yield Static("imgscope", id="head", markup=False)
         yield Static("", id="notice", markup=False)
         yield ImageTree()
-        with Horizontal(id="middle"):
-            yield LayerTable()
-            yield FileTree()
-        yield WastedPaths()
+        yield Explorer()
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
-        self._images, self._layers = self.query_one(ImageTree), self.query_one(LayerTable)
-        self._files, self._wasted = self.query_one(FileTree), self.query_one(WastedPaths)
-        self._panes: tuple[Lines, ...] = (self._images, self._layers, self._files, self._wasted)
+        self._images, self._explorer = self.query_one(ImageTree), self.query_one(Explorer)
+        self._layers, self._files = self._explorer.layer_table, self._explorer.file_tree
         self._images.set_note("looking for images …")
         self._images.focus()
         job = self._listing
@@ -180,8 +167,8 @@ class MainScreen(ActingScreen):
         self._named = None
         self._open(message.image)
         self._images.go(message.image.id)
-        if self._filter is None or not self._filter.display:  # else somebody is typing
-            self._go_to(self._layers)
+        if not self._typing:
+            self._layers.enter()
 
     @on(messages.Measured)
     def _measured(self, message: messages.Measured) -> None:
@@ -200,8 +187,7 @@ class MainScreen(ActingScreen):
             self._look()
         elif message.job is self._opening:
             self._opening = None
-            self._files.clear(clean(message.text))
-            self._wasted.clear("")
+            self._explorer.failed(message.text)
 
     # -- one image ----------------------------------------------------------------------------------
 
@@ -218,10 +204,10 @@ class MainScreen(ActingScreen):
             return  # what the person waits for stays on the screen
         if node.image is None:
             self._cancel()
-            self._wanted, self.analysis = node.id, None
-            self._layers.clear("these layers are what the images below have in common")
-            self._files.clear("no image here has just these layers")
-            self._wasted.clear("")
+            self._wanted = node.id
+            self._explorer.clear(
+                "these layers are what the images below have in common", "no image here has just these layers"
+            )
         elif source.cheap or node.image.id in self._analyses:
             self._open(node.image)
         else:
@@ -231,11 +217,7 @@ class MainScreen(ActingScreen):
         """The layers as listed; their files are not read yet."""
         self._wanted = self._images.shown_id = image.id
         self._images.refresh()
-        self.analysis = None
-        self._layers.show(image)
-        size = f" ({size_text(image.size)})" if image.size else ""
-        self._files.clear(f"enter reads the layers of {clean(image.name)[:200]}{size}")
-        self._wasted.clear("known once the layers are read")
+        self._explorer.announce(image)
 
     @on(Lines.Selected, "#images")
     def _image_selected(self, message: Lines.Selected) -> None:
@@ -246,7 +228,7 @@ class MainScreen(ActingScreen):
             self._images.toggle(message.row)
         else:
             self._open(node.image)
-            self._go_to(self._layers)
+            self._layers.enter()
 
     def _open(self, image: Image) -> None:
         job = self._opening
@@ -301,108 +283,28 @@ class MainScreen(ActingScreen):
 
     def _present(self, analysis: Analysis) -> None:
         """Show an image that was read."""
-        image, waste, problems = analysis.image, analysis.waste, analysis.problems
-        if self.analysis is None or self.analysis.image.id != image.id:
-            if self._filter is None or not self._filter.display:  # else somebody is typing
-                self._forget_filter()
-            self._reveal = None
-        self._analyses[image.id] = self.analysis = analysis
+        image = analysis.image
+        views = self._views.get(image.id)
+        if views is None or views.overlay is not analysis.overlay:
+            views = self._views[image.id] = Views(analysis.overlay)
+        self._analyses[image.id] = analysis
         self._analyses.move_to_end(image.id)
-        if (views := self._views.get(image.id)) is None or views.overlay is not analysis.overlay:
-            self._views[image.id] = Views(analysis.overlay)
         while (count := len(self._analyses)) > 1 and (
             count > _KEPT or sum(len(known.overlay) for known in self._analyses.values()) > _KEPT_PATHS
         ):
             gone, _ = self._analyses.popitem(last=False)
             del self._views[gone]
-        self._images.wasted[image.id] = waste.dead
+        self._images.wasted[image.id] = analysis.waste.dead
         self._images.shown_id = image.id
         self._images.refresh()
-        self._layers.show_waste(image, waste)
-        title = ["wasted", size_text(waste.dead), f"efficiency {percent_text(waste.efficiency)}"]
-        if problems:
-            title += [f"{len(problems)} problem{'' if len(problems) == 1 else 's'}", "totals are partial"]
-        self._wasted.show(waste.paths, problems, "nothing: every stored byte is in use", *title)
-        self._show_view()
+        self._explorer.show(analysis, views, keep_filter=self._typing)
 
-    # -- one layer ----------------------------------------------------------------------------------
+    @property
+    def analysis(self) -> Analysis | None:
+        """The image that is shown, once it is read."""
+        return self._explorer.analysis
 
-    @on(Lines.Highlighted, "#layers")
-    def _layer_highlighted(self) -> None:
-        view = self._files.view
-        if view is None or view.layer != self._layers.number or view.merged != self.merged:
-            self._show_view()
-
-    def _show_view(self) -> None:
-        analysis, layer = self.analysis, self._layers.number
-        if analysis is None:
-            return
-        self._viewing.cancel()
-        if layer is None:
-            self._files.clear("this image has no files")
-            return
-        job = self._viewing = Job()
-        views, merged = self._views[analysis.image.id], self.merged
-        sort, pattern = self._files.sort, self._files.pattern
-        self._work(lambda: loader.make_view(views, layer, merged, sort, pattern, self.post_message, job))
-
-    @on(messages.ViewReady)
-    def _view_ready(self, message: messages.ViewReady) -> None:
-        view = message.view
-        if message.job is not self._viewing or message.job.cancelled or self.analysis is None:
-            return
-        if view.merged:
-            stack = "layer 1" if view.layer == 1 else f"layers 1–{view.layer}"
-            title = [f"{stack} merged", size_text(view.size(ROOT))]
-            note = "no file is there yet"
-        else:
-            title = [f"layer {view.layer}, changes", size_text(view.size(ROOT))]
-            if gone := view.gone(ROOT):
-                title.append(f"removes {size_text(gone)}")
-            note = "this layer changes no file"
-        if self._files.sort != Sort.NAME:
-            title.append(f"by {self._files.sort.value}")
-        if (pattern := self._files.pattern) is not None:
-            count = message.tree.marks.count(1)
-            found = f"{count:,} match{'' if count == 1 else 'es'}"
-            title.append(f"/{clean(pattern.text)}: {found}")
-            note = f"nothing is found by this {pattern}"
-            self._tell(f"{pattern}: {found}")
-        else:
-            self._tell("")
-        broken = next((problem for problem in self.analysis.problems if problem.layer == view.layer), None)
-        note = clean(broken.message) if broken else note
-        self._files.show(view, message.tree, note, "files", *title)
-        if self._reveal is not None:
-            path, self._reveal = self._reveal, None
-            self._files.reveal(view.overlay.find(path))
-
-    @on(Lines.Selected, "#layers")
-    def _layer_selected(self) -> None:
-        if self.analysis is not None:
-            self._go_to(self._files)
-
-    @on(Lines.Selected, "#wasted")
-    def _wasted_selected(self, message: Lines.Selected) -> None:
-        """Go to the copy that lies dead, or to the layer that is damaged."""
-        item = self._wasted.item(message.row)
-        if isinstance(item, Problem):
-            if item.layer is not None:
-                self._layers.go(item.layer)
-                self._go_to(self._layers)
-            return
-        self.merged = False
-        self._forget_filter()
-        self._reveal = item.path
-        self._layers.go(item.stored_in[0])
-        self._go_to(self._files)
-        self._show_view()
-
-    # -- order and filter ---------------------------------------------------------------------------
-
-    @on(FileTree.Rearranged)
-    def _rearranged(self) -> None:
-        self._show_view()
+    # -- filter -------------------------------------------------------------------------------------
 
     async def action_filter(self) -> None:
         """Ask for what the file tree is to show, also where there is none: what is typed next is no key."""
@@ -415,34 +317,25 @@ class MainScreen(ActingScreen):
             self.maximize(self._files)
         self._filter.open(self._files.pattern.text if self._files.pattern else "")
 
-    def _tell(self, note: str) -> None:
+    @on(Explorer.Matched)
+    def _matched(self, message: Explorer.Matched) -> None:
         if self._filter is not None:
-            self._filter.tell(note)
+            self._filter.tell(message.text)
+            if self._files.pattern is None and not self._filter.has_focus_within:
+                self._filter.display = False
 
     def on_filter_line_typed(self, message: FilterLine.Typed) -> None:
-        if message.text != (self._files.pattern.text if self._files.pattern else ""):
-            self._files.pattern = Pattern(message.text) if message.text else None
-            if self.analysis is None:
-                self._tell("no image is read yet whose files could be found")
-            self._show_view()
+        self._explorer.filter(Pattern(message.text) if message.text else None)
 
     def on_filter_line_ended(self, message: FilterLine.Ended) -> None:
-        self._go_to(self._images if self.analysis is None else self._files)
+        (self._images if self.analysis is None else self._files).enter()
         if not message.keep:
-            self._clear_filter()
+            self._explorer.clear_filter()
 
-    def _clear_filter(self) -> None:
-        """All files again, with the cursor on what was found."""
-        view, node = self._files.view, self._files.node
-        if view is not None and node is not None:
-            self._reveal = view.overlay.path(node)
-        self._forget_filter()
-        self._show_view()
-
-    def _forget_filter(self) -> None:
-        self._files.pattern = None
-        if self._filter is not None:
-            self._filter.display = False
+    @property
+    def _typing(self) -> bool:
+        """Whether somebody is typing what to look for."""
+        return self._filter is not None and self._filter.display
 
     # -- acting -------------------------------------------------------------------------------------
 
@@ -460,19 +353,13 @@ class MainScreen(ActingScreen):
 
     # -- keys ---------------------------------------------------------------------------------------
 
-    def _go_to(self, pane: Lines) -> None:
-        """Focus a pane; where one is zoomed, this one is from now on."""
-        pane.focus()
-        if self.maximized is not None:
-            self.maximize(pane)
-
     def action_pane(self, step: int) -> None:
-        here = self._panes.index(self.focused) if isinstance(self.focused, Lines) else min(-step, 0)
-        self._go_to(self._panes[(here + step) % len(self._panes)])
+        panes: list[Lines] = [self._images, *self._explorer.panes]
+        here = panes.index(self.focused) if isinstance(self.focused, Lines) else min(-step, 0)
+        panes[(here + step) % len(panes)].enter()
 
     def action_toggle_view(self) -> None:
-        self.merged = not self.merged
-        self._show_view()
+        self._explorer.toggle_view()
 
     def action_back(self) -> None:
         if self._opening is not None and not self._opening.cancelled:
@@ -481,8 +368,8 @@ class MainScreen(ActingScreen):
         elif self.maximized is not None:
             self.minimize()
         elif self.focused is self._files and self._files.pattern is not None:
-            self._clear_filter()
-        elif self.focused is self._files or self.focused is self._wasted:
+            self._explorer.clear_filter()
+        elif isinstance(self.focused, Lines) and self.focused in self._explorer.panes[1:]:
             self._layers.focus()
         else:
             self._images.focus()
@@ -502,7 +389,6 @@ class MainScreen(ActingScreen):
 
     def on_unmount(self) -> None:
         self._listing.cancel()
-        self._viewing.cancel()
         self._watching.cancel()
         self._cancel()
         if self.source is not None:

@@ -203,6 +203,12 @@ class Lines(ScrollView, can_focus=True):
             self.title = parts
             self.refresh(Region(0, 0, self.size.width, 1))
 
+    def enter(self) -> None:
+        """Take the focus; where a pane is zoomed, this one is from now on."""
+        self.focus()
+        if self.screen.maximized is not None:
+            self.screen.maximize(self)
+
     def set_note(self, note: str) -> None:
         if note != self.note:
             self.note = note

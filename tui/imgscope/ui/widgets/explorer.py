@@ -1,0 +1,201 @@
+"""One image, from its layers to their files: the panes below the list of images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
+
+from imgscope.images.model import Image
+from imgscope.job import Job
+from imgscope.layers.index import Problem
+from imgscope.layers.overlay import ROOT
+from imgscope.layers.search import Pattern
+from imgscope.layers.view import Sort, Views
+from imgscope.text import clean, percent_text, size_text
+from imgscope.ui import loader, messages
+from imgscope.ui.widgets.files import FileTree
+from imgscope.ui.widgets.layers import LayerTable
+from imgscope.ui.widgets.lines import Lines
+from imgscope.ui.widgets.wasted import WastedPaths
+
+if TYPE_CHECKING:
+    from imgscope.analysis import Analysis
+
+
+class Explorer(Vertical):
+    """The panes of one image. What they show comes from the screen; the trees of its layers are made here."""
+
+    @dataclass
+    class Matched(Message):
+        """What the filter means and what it found; empty where there is none."""
+
+        text: str
+
+    def __init__(self) -> None:
+        super().__init__(id="explorer")
+        self.layer_table, self.file_tree, self.wasted_paths = LayerTable(), FileTree(), WastedPaths()
+        self.analysis: Analysis | None = None
+        self.merged = False
+        self._views: Views | None = None
+        self._viewing = Job()
+        self._reveal: bytes | None = None  # a path to show as soon as its layer's tree is there
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(id="middle"):
+            yield self.layer_table
+            yield self.file_tree
+        yield self.wasted_paths
+
+    @property
+    def panes(self) -> tuple[Lines, ...]:
+        """All that can have the focus now, in the order of tab."""
+        return self.layer_table, self.file_tree, self.wasted_paths
+
+    # -- one image ----------------------------------------------------------------------------------
+
+    def clear(self, layers: str, files: str) -> None:
+        """No image, and why."""
+        self.analysis = None
+        self.layer_table.clear(layers)
+        self.file_tree.clear(files)
+        self.wasted_paths.clear("")
+
+    def announce(self, image: Image) -> None:
+        """The layers as listed; their files are not read yet."""
+        self.analysis = None
+        self.layer_table.show(image)
+        size = f" ({size_text(image.size)})" if image.size else ""
+        self.file_tree.clear(f"enter reads the layers of {clean(image.name)[:200]}{size}")
+        self.wasted_paths.clear("known once the layers are read")
+
+    def failed(self, text: str) -> None:
+        """The image cannot be read."""
+        self.file_tree.clear(clean(text))
+        self.wasted_paths.clear("")
+
+    def show(self, analysis: Analysis, views: Views, *, keep_filter: bool) -> None:
+        """An image that was read."""
+        image, waste, problems = analysis.image, analysis.waste, analysis.problems
+        if self.analysis is None or self.analysis.image.id != image.id:
+            if not keep_filter:
+                self.file_tree.pattern = None
+            self._reveal = None
+        self.analysis, self._views = analysis, views
+        self.layer_table.show_waste(image, waste)
+        title = ["wasted", size_text(waste.dead), f"efficiency {percent_text(waste.efficiency)}"]
+        if problems:
+            title += [f"{len(problems)} problem{'' if len(problems) == 1 else 's'}", "totals are partial"]
+        self.wasted_paths.show(waste.paths, problems, "nothing: every stored byte is in use", *title)
+        self._show_view()
+
+    # -- one layer ----------------------------------------------------------------------------------
+
+    @on(Lines.Highlighted, "#layers")
+    def _layer_highlighted(self) -> None:
+        view = self.file_tree.view
+        if view is None or view.layer != self.layer_table.number or view.merged != self.merged:
+            self._show_view()
+
+    def _show_view(self) -> None:
+        analysis, layer = self.analysis, self.layer_table.number
+        if analysis is None:
+            return
+        self._viewing.cancel()
+        if layer is None:
+            self.file_tree.clear("this image has no files")
+            return
+        job = self._viewing = Job()
+        views, merged, sort, pattern = self._views, self.merged, self.file_tree.sort, self.file_tree.pattern
+        assert views is not None
+        self.run_worker(
+            loader.in_thread(
+                lambda: loader.make_view(views, layer, merged, sort, pattern, self.post_message, job)
+            )
+        )
+
+    @on(messages.ViewReady)
+    def _view_ready(self, message: messages.ViewReady) -> None:
+        view = message.view
+        if message.job is not self._viewing or message.job.cancelled or self.analysis is None:
+            return
+        if view.merged:
+            stack = "layer 1" if view.layer == 1 else f"layers 1–{view.layer}"
+            title = [f"{stack} merged", size_text(view.size(ROOT))]
+            note = "no file is there yet"
+        else:
+            title = [f"layer {view.layer}, changes", size_text(view.size(ROOT))]
+            if gone := view.gone(ROOT):
+                title.append(f"removes {size_text(gone)}")
+            note = "this layer changes no file"
+        if self.file_tree.sort != Sort.NAME:
+            title.append(f"by {self.file_tree.sort.value}")
+        if (pattern := self.file_tree.pattern) is not None:
+            count = message.tree.marks.count(1)
+            found = f"{count:,} match{'' if count == 1 else 'es'}"
+            title.append(f"/{clean(pattern.text)}: {found}")
+            note = f"nothing is found by this {pattern}"
+            self.post_message(self.Matched(f"{pattern}: {found}"))
+        else:
+            self.post_message(self.Matched(""))
+        broken = next((problem for problem in self.analysis.problems if problem.layer == view.layer), None)
+        note = clean(broken.message) if broken else note
+        self.file_tree.show(view, message.tree, note, "files", *title)
+        if self._reveal is not None:
+            path, self._reveal = self._reveal, None
+            self.file_tree.reveal(view.overlay.find(path))
+
+    @on(Lines.Selected, "#layers")
+    def _layer_selected(self) -> None:
+        if self.analysis is not None:
+            self.file_tree.enter()
+
+    @on(Lines.Selected, "#wasted")
+    def _wasted_selected(self, message: Lines.Selected) -> None:
+        """Go to the copy that lies dead, or to the layer that is damaged."""
+        item = self.wasted_paths.item(message.row)
+        if isinstance(item, Problem):
+            if item.layer is not None:
+                self.layer_table.go(item.layer)
+                self.layer_table.enter()
+            return
+        self.merged = False
+        self.file_tree.pattern = None
+        self._reveal = item.path
+        self.layer_table.go(item.stored_in[0])
+        self.file_tree.enter()
+        self._show_view()
+
+    # -- what of it is shown --------------------------------------------------------------------------
+
+    @on(FileTree.Rearranged)
+    def _rearranged(self) -> None:
+        self._show_view()
+
+    def toggle_view(self) -> None:
+        """A layer's own changes, or all files up to it."""
+        self.merged = not self.merged
+        self._show_view()
+
+    def filter(self, pattern: Pattern | None) -> None:
+        """No more of the files than a pattern finds."""
+        if (pattern and pattern.text) != (self.file_tree.pattern and self.file_tree.pattern.text):
+            self.file_tree.pattern = pattern
+            if self.analysis is None:
+                self.post_message(self.Matched("no image is read yet whose files could be found"))
+            self._show_view()
+
+    def clear_filter(self) -> None:
+        """All files again, with the cursor on what was found."""
+        view, node = self.file_tree.view, self.file_tree.node
+        if view is not None and node is not None:
+            self._reveal = view.overlay.path(node)
+        self.file_tree.pattern = None
+        self._show_view()
+
+    def on_unmount(self) -> None:
+        self._viewing.cancel()
