@@ -1,0 +1,87 @@
+"""What is in the files of an image: the bytes of any version of any path, those that a later layer removed too.
+
+The one way from an analysis back to its source's bytes; the viewer, extraction and comparing go through it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from imgscope.analysis import Analysis
+from imgscope.errors import DamagedError
+from imgscope.job import Job
+from imgscope.layers.index import Kind
+from imgscope.sources.base import Source
+from imgscope.text import path_text
+
+_HOLE = bytes(1 << 16)
+
+
+def read_file(source: Source, analysis: Analysis, version: int, job: Job) -> Iterator[bytes]:
+    """The content of a file's version in chunks, holes of a sparse file filled with zeros.
+
+    `version` is one of `analysis.overlay`, a file or another name of one (hardlink); for anything else there
+    is nothing. The last chunk may be asked for late: the source is read as far as chunks are taken. Raises
+    `ImgscopeError` (`DamagedError` where the bytes are not to be had) and `CancelledError`.
+    """
+    for _, chunks in read_files(source, analysis, [version], job):
+        yield from chunks
+
+
+def read_files(
+    source: Source, analysis: Analysis, versions: Iterable[int], job: Job
+) -> Iterator[tuple[int, Iterator[bytes]]]:
+    """The contents of many files: pairs (version, chunks), each content once and layer by layer.
+
+    Other names of one file are one content: the version given is the first of them that was asked for. The
+    chunks must be used before the next pair is taken. Files of no bytes come first. Raises as `read_file`.
+    """
+    overlay = analysis.overlay
+    asked: dict[int, int] = {}  # the version that stores the content → the one that was asked for
+    for version in versions:
+        inode = overlay.inode(version)
+        if overlay.entry[inode] >= 0 and overlay.kind(inode) == Kind.FILE:
+            asked.setdefault(inode, version)
+    layers: dict[int, dict[int, int]] = {}  # layer → entry → version
+    for inode, version in asked.items():
+        if overlay.file_size(inode):
+            layers.setdefault(overlay.layer[inode], {})[overlay.entry[inode]] = version
+        else:
+            yield version, iter(())
+    for number in sorted(layers):
+        index, wanted = overlay.layers[number - 1], layers[number]
+        entries = sorted(wanted, key=index.offsets.__getitem__)
+        left = set(entries)
+        for entry, chunks in source.contents(analysis.image, number, index, entries, job):
+            left.discard(entry)
+            job.check()
+            yield wanted[entry], _filled(index.sparse.get(entry), index.sizes[entry], iter(chunks))
+        if left:
+            path = path_text(index.path(min(left)))
+            raise DamagedError(f"The content of {path} in layer {number} is not there to be read.")
+
+
+def _filled(pieces: list[tuple[int, int]] | None, size: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The stored bytes of a sparse file with its holes between them; of any other file as they are."""
+    if pieces is None:
+        yield from chunks
+        return
+    done = 0
+    chunk = b""
+    for start, length in pieces:
+        yield from _hole(start - done)
+        done = start
+        while done < start + length:
+            chunk = chunk or next(chunks, b"")
+            if not chunk:
+                raise DamagedError("The data of a sparse file ends early.")
+            part, chunk = chunk[: start + length - done], chunk[start + length - done :]
+            done += len(part)
+            yield part
+    yield from _hole(size - done)
+
+
+def _hole(size: int) -> Iterator[bytes]:
+    while size > 0:
+        yield _HOLE[:size]
+        size -= len(_HOLE)
