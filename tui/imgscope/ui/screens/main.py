@@ -20,7 +20,7 @@ from imgscope.layers.search import Pattern
 from imgscope.layers.view import Views
 from imgscope.text import bar, clean, size_text
 from imgscope.ui import loader, messages
-from imgscope.ui.screens.acting import ActingScreen
+from imgscope.ui.screens.exploring import ExploringScreen
 from imgscope.ui.widgets.explorer import Explorer
 from imgscope.ui.widgets.images import ImageTree
 from imgscope.ui.widgets.lines import Lines
@@ -43,7 +43,7 @@ class Leaving(Protocol):
     def fail(self, text: str) -> None: ...
 
 
-class MainScreen(ActingScreen):
+class MainScreen(ExploringScreen):
     """Data comes in by messages of the workers; what the person does goes out as jobs."""
 
     ALLOW_IN_MAXIMIZED_VIEW = "Footer, FilterLine"
