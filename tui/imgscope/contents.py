@@ -1,4 +1,4 @@
-"""What is in the files of an image: the bytes of any version of a path, also of one that a later layer removed.
+"""What is in the files of an image: the bytes of any version of a path, also of one removed by a later layer.
 
 The one way from an analysis back to its source's bytes; the viewer, extraction and comparing go through it.
 """
