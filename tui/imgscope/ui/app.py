@@ -88,7 +88,8 @@ class ImgscopeApp(App[None]):
     def action_help(self) -> None:
         from imgscope.ui.screens.help import HelpScreen
 
-        self.push_screen(HelpScreen())
+        if not isinstance(self.screen, HelpScreen):
+            self.push_screen(HelpScreen(self.screen))
 
 
 def run(reference: str, platform: Platform | None, opened: Callable[[], Source] | None = None) -> int:

@@ -1,53 +1,21 @@
-"""The keys, where one is."""
+"""The keys of where one is, made from the bindings themselves: what a keymap moved is shown where it is."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
-from textual.screen import ModalScreen
+from textual.dom import DOMNode
+from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
-_GROUPS = (
-    (
-        "moving",
-        (
-            ("↑ ↓  k j", "one row up, down"),
-            ("pgup pgdn", "one page up, down"),
-            ("home end  g G", "first row, last row"),
-            ("← →  h l", "close, or to the parent; open, or to the first child"),
-            ("tab  shift+tab", "next pane, previous pane"),
-            ("enter  double click", "open the image, layer, directory or wasted path"),
-            ("esc", "cancel reading; clear the filter; one pane back"),
-        ),
-    ),
-    (
-        "looking",
-        (
-            ("v", "a layer's own changes, or all files up to it (merged)"),
-            ("z", "the pane alone, or all panes"),
-            ("/", "filter files: part of a name, a glob; with / a path"),
-            ("n  N", "next match, match before"),
-            ("S", "files by name, size or dead bytes"),
-            ("*  -", "open all directories, close all"),
-            ("f5  ctrl+r", "list the images anew"),
-            ("ctrl+p", "all commands and themes"),
-            ("q  ctrl+c", "quit"),
-        ),
-    ),
-    (
-        "changing",
-        (
-            ("r  s  o", "run a container, open a shell, the image's containers"),
-            ("t  p  P  L", "tag, push, pull, log in"),
-            ("b", "build from a folder"),
-            ("d", "remove: what goes, what stays, the bytes it frees"),
-            ("x  c", "prune by kinds; clean up all that nobody can miss"),
-            ("space", "mark images for tag, push and remove"),
-        ),
-    ),
+_MOVING = ("move.", "pane.", "tree.", "split.", "back")
+_TITLES = ("in this pane", "looking", "changing", "moving", "everywhere")
+# what the signs and columns of the images' screen say
+_LEGEND = (
     (
         "signs",
         (
@@ -75,18 +43,56 @@ _GROUPS = (
 )
 
 
+Group = tuple[str, Sequence[tuple[str, str]]]  # a title, and rows of keys and what they do
+
+
+def key_groups(screen: Screen[Any]) -> list[Group]:
+    """The keys that work where the focus is, by what they are for."""
+    found: dict[str, dict[str, tuple[list[str], str]]] = {title: {} for title in _TITLES}
+    for node, binding, _, tooltip in screen.active_bindings.values():
+        text = tooltip or binding.tooltip or binding.description
+        if not text or (binding.id is None and binding.action != "app.command_palette"):  # Textual's own
+            continue
+        rows = found[_title(screen, node, binding)]
+        keys, _ = rows.setdefault(binding.id or binding.action, ([], text))
+        keys.append(screen.app.get_key_display(binding))
+    return [
+        (title, [("  ".join(dict.fromkeys(keys)), text) for keys, text in rows.values()])
+        for title, rows in found.items()
+        if rows
+    ]
+
+
+def _title(screen: Screen[Any], node: DOMNode, binding: Binding) -> str:
+    name = binding.id or ""
+    if name.startswith("act."):
+        return "changing"
+    if name.startswith(_MOVING):
+        return "moving"
+    if node is screen.app:
+        return "everywhere"
+    return "looking" if node is screen or binding.action.startswith("screen.") else "in this pane"
+
+
 class HelpScreen(ModalScreen[None]):
     """Closed by the key that opened it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,question_mark,q,enter", "dismiss", "close", id="help.close"),
-        Binding("j", "scroll('down')", show=False, id="help.down"),
-        Binding("k", "scroll('up')", show=False, id="help.up"),
+        Binding("j,down", "scroll('down')", show=False, id="help.down"),
+        Binding("k,up", "scroll('up')", show=False, id="help.up"),
     ]
+
+    def __init__(self, screen: Screen[Any]) -> None:
+        """The help of a screen, as it is now."""
+        super().__init__()
+        self._groups = key_groups(screen)
+        if hasattr(screen, "explorer"):
+            self._groups += _LEGEND
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="help"):
-            for title, rows in _GROUPS:
+            for title, rows in self._groups:
                 yield Static(title, classes="title")
                 for keys, text in rows:
                     with Horizontal():
