@@ -30,7 +30,7 @@ from textual.screen import Screen as AnyScreen
 from imgscope.job import Job
 from imgscope.layers.index import Kind, LayerIndex
 from imgscope.layers.overlay import Overlay
-from imgscope.layers.view import Sort, Views
+from imgscope.layers.view import Lens, Sort, Views
 from imgscope.ui import app as program
 from imgscope.ui import loader
 from tests.ui.driver import FakeSource, Screen
@@ -107,7 +107,7 @@ def busy(overlay: Overlay) -> Iterator[None]:
 
     def build() -> None:
         while not ended.is_set():
-            Views(overlay).get(1, True, Job()).arranged(Sort.SIZE)
+            Views(overlay).get(1, True, Job()).arranged(Lens(Sort.SIZE))
 
     thread = threading.Thread(target=build)
     thread.start()

@@ -121,6 +121,8 @@ async def test_the_order_goes_around_and_is_told(deep: FakeSource) -> None:
         assert "by size" in it.title
         assert names(it)[1].strip() == "▾ b59/"
         await it.press("S")
+        assert "by state" in it.title
+        await it.press("S")
         assert "by dead" in it.title
         assert [line.strip() for line in names(it)[1:7:3]] == ["▾ b59/", "▾ b7/"]
         await it.press("S")
@@ -295,7 +297,7 @@ async def test_the_filter_stays_from_layer_to_layer_and_goes_with_the_image() ->
         assert it.title[-1].startswith("/ld.so: ")
         await it.press("v", "S")
         assert it.title[-1] == found
-        await it.press("S", "S")
+        await it.press("S", "S", "S")
         await it.open("golang:c")
         assert not it.title[-1].startswith("/")
 

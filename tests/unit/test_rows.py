@@ -14,10 +14,10 @@ from imgscope.errors import CancelledError
 from imgscope.job import Job
 from imgscope.layers import rows as rows_module
 from imgscope.layers import view as view_module
-from imgscope.layers.overlay import ROOT, Overlay
+from imgscope.layers.overlay import ROOT, Overlay, State
 from imgscope.layers.rows import Rows, Tree, gathered, sums
 from imgscope.layers.search import Pattern, search
-from imgscope.layers.view import LayerView, Sort, Views, dead_versions
+from imgscope.layers.view import LayerView, Lens, Sort, Views, dead_versions
 from tests.support.stacks import Member, file, folder, hardlink, merged, stacks, whiteout
 
 
@@ -34,11 +34,22 @@ def dead_bytes(view: LayerView, node: int) -> int:
     return own + sum(dead_bytes(view, child) for child in view.children(node))
 
 
+ORDER = [State.ADDED, State.CONTENT, State.METADATA, State.REMOVED, State.UNCHANGED]
+
+
+def first_state(view: LayerView, node: int) -> int:
+    """The place in the order of states that a node takes, for what is at and below it."""
+    below = [first_state(view, child) for child in view.children(node)]
+    return min([ORDER.index(view.state(node)), *below])
+
+
 def siblings(view: LayerView, node: int, sort: Sort) -> list[int]:
     """What stands in a directory, in order."""
     below = list(view.children(node))
     if sort == Sort.SIZE:
         below.sort(key=lambda child: -(view.size(child) or view.gone(child)))
+    elif sort == Sort.STATE:
+        below.sort(key=lambda child: first_state(view, child))
     elif sort == Sort.DEAD:
         below.sort(key=lambda child: -dead_bytes(view, child))
     return below
@@ -104,7 +115,7 @@ def test_rows_are_what_a_walk_of_the_open_directories_sees(
     layers: list[list[Member]], whole: bool, sort: Sort, text: str, actions: list[tuple[str, int]]
 ) -> None:
     view = look(merged(*layers), len(layers), whole=whole)
-    tree = view.arranged(sort, Pattern(text) if text else None)
+    tree = view.arranged(Lens(sort, Pattern(text) if text else None))
     opened = set(range(len(view.overlay)))
     rows = Rows(tree, bytearray(len(tree)))
     assert nodes(rows) == shown(view, sort, text, opened.__contains__)
@@ -133,7 +144,7 @@ def test_what_was_found_is_marked_and_the_way_to_it_is_told(layers: list[list[Me
     view = look(merged(*layers), len(layers))
     if not text:
         return
-    tree = view.arranged(pattern=Pattern(text))
+    tree = view.arranged(Lens(pattern=Pattern(text)))
     found = {node for node in below(view, ROOT) if is_found(view, node, text)}
     assert {node for node, mark in zip(tree.nodes, tree.marks, strict=True) if mark} == found
     for position in range(len(tree)):
@@ -148,9 +159,9 @@ def test_a_pattern_that_grows_finds_what_it_would_find_at_once(
 ) -> None:
     overlay = merged(*layers)
     view = look(overlay, len(layers))
-    view.arranged(pattern=Pattern(start))
+    view.arranged(Lens(pattern=Pattern(start)))
     grown, anew = (
-        each.arranged(pattern=Pattern(start + more)) for each in (view, look(overlay, len(layers)))
+        each.arranged(Lens(pattern=Pattern(start + more))) for each in (view, look(overlay, len(layers)))
     )
     assert (grown.nodes, grown.spans, grown.marks) == (anew.nodes, anew.spans, anew.marks)
 
@@ -191,7 +202,7 @@ def test_the_way_to_a_node_ends_where_the_tree_does() -> None:
     usr, lib = view.overlay.find(b"usr"), view.overlay.find(b"usr/lib")
     way = list(view.tree.way([ROOT, usr, lib]))
     assert [view.tree.nodes[position] for position in way] == [ROOT, usr, lib]
-    filtered = view.arranged(pattern=Pattern("etc"))
+    filtered = view.arranged(Lens(pattern=Pattern("etc")))
     assert [filtered.nodes[position] for position in filtered.way([ROOT, usr, lib])] == [ROOT]
 
 
@@ -207,10 +218,10 @@ def test_a_long_directory_is_sorted_as_a_short_one(monkeypatch: pytest.MonkeyPat
     layer = [file(f"d/{number * 7 % 50:02}", number % 5) for number in range(50)]
     layer += [folder(f"d/{number}x") for number in range(9, 0, -1)]
     short = look(merged(layer), 1)
-    expected = [short.arranged(sort).nodes for sort in Sort]
+    expected = [short.arranged(Lens(sort)).nodes for sort in Sort]
     monkeypatch.setattr(view_module, "BLOCK", 8)
     long = look(merged(layer), 1)
-    assert [long.arranged(sort).nodes for sort in Sort] == expected
+    assert [long.arranged(Lens(sort)).nodes for sort in Sort] == expected
 
 
 # -- patterns -----------------------------------------------------------------------------------------
@@ -272,13 +283,13 @@ def test_a_glob_of_many_stars_comes_to_an_end() -> None:
 def test_names_that_are_no_utf_8_are_found_by_the_rest() -> None:
     view = look(merged([file("bad\udcff.txt", 1), file("ok\n.txt")]), 1)
     for text in ("bad", "*.txt", "\udcff", "ok\n"):
-        assert view.arranged(pattern=Pattern(text)).marks.count(1) in (1, 2), text
+        assert view.arranged(Lens(pattern=Pattern(text))).marks.count(1) in (1, 2), text
 
 
 def test_very_deep_paths_are_found_by_their_end() -> None:
     view = look(merged([file("/".join([*["d"] * 3000, "here"]), 5)]), 1)
-    assert view.arranged(pattern=Pattern("d/d/he")).marks.count(1) == 1
-    assert view.arranged(pattern=Pattern("*/d/h*")).marks.count(1) == 1
+    assert view.arranged(Lens(pattern=Pattern("d/d/he"))).marks.count(1) == 1
+    assert view.arranged(Lens(pattern=Pattern("*/d/h*"))).marks.count(1) == 1
 
 
 # -- work that is not wanted any more, and views that are ------------------------------------------------
@@ -291,9 +302,9 @@ def test_cancelled_work_ends() -> None:
     for work in (
         lambda: LayerView(overlay, 2, merged=True, job=job),
         lambda: LayerView(overlay, 2, job=job),
-        lambda: view.arranged(Sort.SIZE, job=job),
-        lambda: view.arranged(pattern=Pattern("a"), job=job),
-        lambda: view.arranged(pattern=Pattern("a/"), job=job),
+        lambda: view.arranged(Lens(Sort.SIZE), job),
+        lambda: view.arranged(Lens(pattern=Pattern("a")), job),
+        lambda: view.arranged(Lens(pattern=Pattern("a/")), job),
         lambda: Views(overlay).get(1, True, job),
     ):
         with pytest.raises(CancelledError):
@@ -329,6 +340,6 @@ def test_an_empty_tree_has_no_rows() -> None:
 def test_what_is_removed_is_sorted_by_what_goes() -> None:
     base = [file("a", 10), file("b", 30), folder("c"), file("c/d", 20)]
     view = look(merged(base, [whiteout("a"), whiteout("b"), whiteout("c"), file("e", 25)]), 2, whole=False)
-    by_size, by_dead = (view.arranged(sort) for sort in (Sort.SIZE, Sort.DEAD))
+    by_size, by_dead = (view.arranged(Lens(sort)) for sort in (Sort.SIZE, Sort.DEAD))
     assert [path(view, node) for node in by_size.nodes] == ["/", "/b", "/e", "/c", "/c/d", "/a"]
     assert [path(view, node) for node in by_dead.nodes] == ["/", "/b", "/c", "/c/d", "/a", "/e"]

@@ -10,6 +10,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from itertools import accumulate, compress, islice
+from operator import or_
 
 BLOCK = (
     1 << 14
@@ -82,16 +83,29 @@ class Tree:
 
     def filtered(self, marks: bytearray) -> Tree:
         """The nodes that match, what is below them, and the way there; `marks` tells matches by position."""
-        shown, on_way = bytearray(marks), bytearray(len(marks))
-        shown[0] = 1
+        on_way = self._way_to(marks)
+        shown = bytearray(map(or_, marks, on_way))
         covered = 0
         for position in self.folders:
-            end = position + self.spans[position]
-            if marks.find(1, position + 1, end) >= 0:
-                shown[position] = on_way[position] = 1
             if marks[position] and position >= covered:
-                shown[position:end] = b"\1" * (end - position)
-                covered = end
+                covered = position + self.spans[position]
+                shown[position:covered] = b"\1" * (covered - position)
+        return self._part(shown, marks, on_way)
+
+    def reduced(self, wanted: bytearray) -> Tree:
+        """The nodes that are wanted, by position, and the way there; nothing counts as a match."""
+        return self._part(bytearray(map(or_, wanted, self._way_to(wanted))))
+
+    def _way_to(self, marks: bytearray) -> bytearray:
+        """A byte per position, 1 where a mark stands below."""
+        on_way = bytearray(len(marks))
+        for position in self.folders:
+            on_way[position] = marks.find(1, position + 1, position + self.spans[position]) >= 0
+        return on_way
+
+    def _part(self, shown: bytearray, *columns: bytearray) -> Tree:
+        """What is shown, and the root; with what is shown of further columns."""
+        shown[0] = 1
         places = sums("i", shown)
         spans, folders = array("i", (1,)) * places[-1], array("i")
         for position in self.folders:
@@ -103,7 +117,7 @@ class Tree:
         nodes = array("i")
         for start in range(0, len(self), BLOCK):
             nodes.extend(compress(self.nodes[start : start + BLOCK], shown[start : start + BLOCK]))
-        return Tree(nodes, spans, folders, bytes(compress(marks, shown)), bytes(compress(on_way, shown)))
+        return Tree(nodes, spans, folders, *(bytes(compress(column, shown)) for column in columns))
 
 
 class Rows:

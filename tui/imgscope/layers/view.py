@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 from heapq import merge
-from operator import sub
+from operator import and_, sub
 from threading import Lock
 
 from imgscope.job import Job
@@ -24,7 +25,26 @@ class Sort(Enum):
 
     NAME = "name"  # directories first
     SIZE = "size"  # the largest first
+    STATE = "state"  # added, changed, removed, unchanged; a directory by the first of these at or below it
     DEAD = "dead"  # most dead bytes first
+
+
+STATES = frozenset(State) - {State.NONE}  # all that a path which is shown can have
+
+
+@dataclass(frozen=True)
+class Lens:
+    """What of a view is shown, and in what order.
+
+    Of paths in other `states`, and in the merged tree of those that layers up to `above` hold, only the
+    directories on the way to others are shown. In a layer's own changes an UNCHANGED directory is never
+    more than that.
+    """
+
+    sort: Sort = Sort.NAME
+    pattern: Pattern | None = None
+    states: frozenset[State] = STATES
+    above: int = 0
 
 
 class LayerView:
@@ -51,7 +71,8 @@ class LayerView:
         self.merged = merged
         self._dead = dead
         self._orders: dict[Sort, Tree] = {}
-        self._last: tuple[Sort, Pattern, Tree] | None = None  # the last search
+        self._reduced: tuple[Lens, Tree] | None = None  # what was shown last of it, before a search
+        self._found: tuple[Lens, Pattern, Tree] | None = None  # the last search
         take = _Taking(overlay, layer, merged, job or Job())
         self.tree = take.tree()
         nodes = self.tree.nodes
@@ -111,22 +132,64 @@ class LayerView:
         version = self.version(node)
         return 0 <= version < len(self._dead) and self._dead[version] == 1
 
-    def arranged(
-        self, sort: Sort = Sort.NAME, pattern: Pattern | None = None, job: Job | None = None
-    ) -> Tree:
-        """The tree in another order, and no more of it than a pattern finds; raises `CancelledError`."""
-        job = job or Job()
-        tree = self.tree
-        if sort != Sort.NAME:
-            known = self._orders.get(sort)
-            tree = self._orders[sort] = known or self._sorted(sort, job)
+    def arranged(self, lens: Lens = Lens(), job: Job | None = None) -> Tree:
+        """The tree as a lens shows it; raises `CancelledError`."""
+        job, pattern, lens = job or Job(), lens.pattern, replace(lens, pattern=None)
+        if (last := self._reduced) is not None and last[0] == lens:
+            tree = last[1]
+        else:
+            tree = self.tree
+            if lens.sort != Sort.NAME:
+                known = self._orders.get(lens.sort)
+                tree = self._orders[lens.sort] = known or self._sorted(lens.sort, job)
+            tree = self._reduce(tree, lens, job)
+            self._reduced = lens, tree
         if pattern is None:
             return tree
-        if (last := self._last) is not None and last[0] == sort and pattern.narrows(last[1]):
-            tree = last[2]
-        found = search(self.overlay, tree, pattern, job)
-        self._last = sort, pattern, found
-        return found
+        if (found := self._found) is not None and found[0] == lens and pattern.narrows(found[1]):
+            tree = found[2]
+        tree = search(self.overlay, tree, pattern, job)
+        self._found = lens, pattern, tree
+        return tree
+
+    def _reduce(self, tree: Tree, lens: Lens, job: Job) -> Tree:
+        """The states and layers of a tree that a lens shows, and the way there."""
+        above = lens.above if self.merged else 0
+        if lens.states >= STATES and not above:
+            return tree
+        states = self._states()
+        marks = states.translate(bytes(state in lens.states for state in range(256)))
+        if not self.merged:
+            for place in self.tree.folders:
+                marks[place] &= states[place] != State.UNCHANGED
+        if above:
+            mine = bytearray(len(marks))
+            for number in range(above + 1, self.layer + 1):
+                job.check()
+                for place, version in self._touched(number):
+                    # a directory that a layer carries along stays that of the layers below
+                    if self.overlay.state[version] != State.UNCHANGED or self.overlay.file_size(version):
+                        mine[place] = 1
+            marks = bytearray(map(and_, marks, mine))
+        job.check()
+        if tree is not self.tree:
+            marks = bytearray(map(marks.__getitem__, map(self._places.__getitem__, tree.nodes)))
+        return tree.reduced(marks)
+
+    def _states(self) -> bytearray:
+        """The state of each place."""
+        states = bytearray((State.UNCHANGED,)) * len(self.tree)
+        for place, version in self._touched(self.layer):
+            states[place] = self.overlay.state[version]
+        return states
+
+    def _touched(self, layer: int) -> Iterator[tuple[int, int]]:
+        """The places that a layer touches, and how it leaves them."""
+        places, nodes = self._places, self.overlay.node
+        known = (lambda node: places.get(node, -1)) if isinstance(places, dict) else places.__getitem__
+        for version in self.overlay.versions(layer):
+            if (place := known(nodes[version])) >= 0:
+                yield place, version
 
     def _sorted(self, sort: Sort, job: Job) -> Tree:
         nodes, spans = self.tree.nodes, self.tree.spans
@@ -148,6 +211,8 @@ class LayerView:
     def _keys(self, sort: Sort) -> array[int]:
         """What is sorted by, for each place."""
         nodes, spans, file_size = self.tree.nodes, self.tree.spans, self.overlay.file_size
+        if sort == Sort.STATE:
+            return self._ranks()
         if sort == Sort.DEAD:
             totals = sums("q", (file_size(self.version(node)) if self.is_dead(node) else 0 for node in nodes))
         else:
@@ -161,6 +226,16 @@ class LayerView:
             for place, node in enumerate(nodes):
                 keys[place] = keys[place] or self.gone(node)
         return keys
+
+    def _ranks(self) -> array[int]:
+        """For each place how early its state comes in the order of states."""
+        order = (State.UNCHANGED, State.REMOVED, State.METADATA, State.CONTENT, State.ADDED)
+        ranks = self._states().translate(
+            bytes(order.index(State(n)) if n in order else 0 for n in range(256))
+        )
+        for place in reversed(self.tree.folders):
+            ranks[place] = max(ranks[place], *map(ranks.__getitem__, self.tree.children(place)))
+        return array("q", iter(ranks))
 
 
 class _Taking:

@@ -26,8 +26,7 @@ from imgscope.ui import messages
 
 if TYPE_CHECKING:
     from imgscope.layers.index import LayerIndex
-    from imgscope.layers.search import Pattern
-    from imgscope.layers.view import Sort, Views
+    from imgscope.layers.view import Lens, Views
 
 Post = Callable[[Message], object]
 T = TypeVar("T")
@@ -199,12 +198,10 @@ def open_image(source: Source, image: Image, post: Post, job: Job) -> None:
             post(messages.Hint(text))
 
 
-def make_view(
-    views: Views, layer: int, merged: bool, sort: Sort, pattern: Pattern | None, post: Post, job: Job
-) -> None:
-    """The tree of one layer, sorted and filtered."""
+def make_view(views: Views, layer: int, merged: bool, lens: Lens, post: Post, job: Job) -> None:
+    """The tree of one layer, as a lens shows it."""
     with suppress(CancelledError):
         view = views.get(layer, merged, job)
-        tree = view.arranged(sort, pattern, job)
+        tree = view.arranged(lens, job)
         job.check()
         post(messages.ViewReady(job, view, tree))

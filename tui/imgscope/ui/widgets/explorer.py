@@ -110,12 +110,10 @@ class Explorer(Vertical):
             self.file_tree.clear("this image has no files")
             return
         job = self._viewing = Job()
-        views, merged, sort, pattern = self._views, self.merged, self.file_tree.sort, self.file_tree.pattern
+        views, merged, lens = self._views, self.merged, self.file_tree.lens
         assert views is not None
         self.run_worker(
-            loader.in_thread(
-                lambda: loader.make_view(views, layer, merged, sort, pattern, self.post_message, job)
-            )
+            loader.in_thread(lambda: loader.make_view(views, layer, merged, lens, self.post_message, job))
         )
 
     @on(messages.ViewReady)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import ClassVar
 
@@ -15,7 +15,7 @@ from imgscope.layers.index import Kind
 from imgscope.layers.overlay import ROOT, Overlay, State
 from imgscope.layers.rows import Rows, Tree
 from imgscope.layers.search import Pattern
-from imgscope.layers.view import LayerView, Sort
+from imgscope.layers.view import LayerView, Lens, Sort
 from imgscope.text import name_text, size_text
 from imgscope.ui.widgets.lines import PANE_KEYS, Lines, Piece, fit
 
@@ -83,13 +83,25 @@ class FileTree(Lines):
     def __init__(self) -> None:
         super().__init__("files")
         self.view: LayerView | None = None
-        self.sort = Sort.NAME
-        self.pattern: Pattern | None = None
+        self.lens = Lens()
         self._overlay: Overlay | None = None
         self._rows: Rows | None = None
         self._folds = bytearray()  # for each node what the person did to it, in any layer of the image
         self._wanted = ROOT  # where the person put the cursor last
         self._placed = ROOT  # where the cursor was put instead, for this view has no such path
+
+    @property
+    def pattern(self) -> Pattern | None:
+        """What is looked for."""
+        return self.lens.pattern
+
+    @pattern.setter
+    def pattern(self, pattern: Pattern | None) -> None:
+        self.lens = replace(self.lens, pattern=pattern)
+
+    @property
+    def sort(self) -> Sort:
+        return self.lens.sort
 
     @property
     def row_count(self) -> int:
@@ -224,7 +236,7 @@ class FileTree(Lines):
 
     def action_sort(self) -> None:
         orders = list(Sort)
-        self.sort = orders[(orders.index(self.sort) + 1) % len(orders)]
+        self.lens = replace(self.lens, sort=orders[(orders.index(self.sort) + 1) % len(orders)])
         self.post_message(self.Rearranged(self))
 
     def action_match(self, step: int) -> None:
