@@ -24,6 +24,8 @@ from imgscope.ui.screens.exploring import ExploringScreen
 from imgscope.ui.widgets.explorer import Explorer
 from imgscope.ui.widgets.images import ImageTree
 from imgscope.ui.widgets.lines import Lines
+from imgscope.ui.widgets.strip import TabStrip
+from imgscope.ui.widgets.tabs import FILES, TABS, WASTE
 
 if TYPE_CHECKING:
     from imgscope.actions.plan import Done
@@ -34,6 +36,14 @@ if TYPE_CHECKING:
 _PAUSE = 0.4  # seconds without another change before the images are listed anew
 _KEPT = 8  # analyses kept for the way back …
 _KEPT_PATHS = 1_000_000  # … and the paths in them
+_TABS = {
+    "files": "Layers and their files",
+    "waste": "What is wasted",
+    "config": "How it runs: docker inspect",
+    "manifest": "What it is made of: docker manifest inspect",
+    "dockerfile": "How it was built: docker history",
+    "containers": "What runs it: docker ps --all --filter ancestor=IMAGE",
+}
 
 
 @runtime_checkable
@@ -53,6 +63,12 @@ class MainScreen(ExploringScreen):
         Binding("slash", "filter", "Filter files", show=False, id="files.filter", tooltip="What is found"),
         Binding("v", "toggle_view", "Changes/merged", show=False, id="view.toggle"),
         Binding("z", "zoom", "Zoom", show=False, id="pane.zoom", tooltip="The pane alone, or all panes"),
+        *(
+            Binding(
+                str(number), f"tab('{tab}')", tab.title(), show=False, id=f"tab.{tab}", tooltip=_TABS[tab]
+            )
+            for number, tab in enumerate(TABS, 1)
+        ),
         Binding("escape", "back", "Back", show=False, id="back", tooltip="Cancel reading, or one pane back"),
         Binding("f5,ctrl+r", "reload", "Reload", show=False, id="reload", tooltip="List the images anew"),
     ]
@@ -82,6 +98,7 @@ class MainScreen(ExploringScreen):
         yield Static("imgscope", id="head", markup=False)
         yield Static("", id="notice", markup=False)
         yield ImageTree()
+        yield TabStrip()
         yield Explorer()
         yield Footer(show_command_palette=False)
 
@@ -107,7 +124,7 @@ class MainScreen(ExploringScreen):
 
     @on(messages.SourceOpened)
     def _source_opened(self, message: messages.SourceOpened) -> None:
-        self.source = source = message.source
+        self.source = self._explorer.source = source = message.source
         self._named = message.name
         self._head(source.label)
         self._notice(message.notice)
@@ -227,8 +244,9 @@ class MainScreen(ExploringScreen):
         if node.image is None:
             self._images.toggle(message.row)
         else:
-            self._open(node.image)
-            self._layers.enter()
+            if self._explorer.tab in (FILES, WASTE):  # the others need no layer
+                self._open(node.image)
+            self._explorer.panes[0].enter()
 
     def _open(self, image: Image) -> None:
         job = self._opening
@@ -358,10 +376,25 @@ class MainScreen(ExploringScreen):
         here = panes.index(self.focused) if isinstance(self.focused, Lines) else min(-step, 0)
         panes[(here + step) % len(panes)].enter()
 
+    async def action_tab(self, tab: str) -> None:
+        """Show a tab; who looks through the images goes on doing so."""
+        staying = self.focused is self._images and self.maximized is None
+        await self._explorer.show_tab(tab)
+        if not staying:
+            self._explorer.panes[0].enter()
+
+    @on(TabStrip.Picked)
+    async def _tab_picked(self, message: TabStrip.Picked) -> None:
+        await self.action_tab(message.tab)
+
+    @on(Explorer.Turned)
+    def _turned(self, message: Explorer.Turned) -> None:
+        self.query_one(TabStrip).shown = message.tab
+
     def action_toggle_view(self) -> None:
         self._explorer.toggle_view()
 
-    def action_back(self) -> None:
+    async def action_back(self) -> None:
         if self._opening is not None and not self._opening.cancelled:
             self._opening.cancel()
             self._files.clear("cancelling …")
@@ -369,6 +402,9 @@ class MainScreen(ExploringScreen):
             self.minimize()
         elif self.focused is self._files and self._files.pattern is not None:
             self._explorer.clear_filter()
+        elif self._explorer.tab != FILES and self.focused is not self._images:
+            await self._explorer.show_tab(FILES)
+            self._layers.focus()
         elif isinstance(self.focused, Lines) and self.focused in self._explorer.panes[1:]:
             self._layers.focus()
         else:
@@ -386,6 +422,7 @@ class MainScreen(ExploringScreen):
             self._listing = Job()
             self._notice("")
             self._list()
+            self._explorer.reload()
 
     def on_unmount(self) -> None:
         self._listing.cancel()

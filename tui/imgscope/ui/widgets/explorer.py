@@ -21,10 +21,12 @@ from imgscope.ui import loader, messages
 from imgscope.ui.widgets.files import FileTree
 from imgscope.ui.widgets.layers import LayerTable
 from imgscope.ui.widgets.lines import Lines
+from imgscope.ui.widgets.tabs import FILES, PANES, WASTE, TabPane
 from imgscope.ui.widgets.wasted import WastedPaths
 
 if TYPE_CHECKING:
     from imgscope.analysis import Analysis
+    from imgscope.sources.base import Source
 
 
 class Explorer(Vertical):
@@ -36,10 +38,21 @@ class Explorer(Vertical):
 
         text: str
 
+    @dataclass
+    class Turned(Message):
+        """Another tab is shown."""
+
+        tab: str
+
     def __init__(self) -> None:
-        super().__init__(id="explorer")
+        super().__init__(id="explorer", classes=f"-{FILES}")
         self.layer_table, self.file_tree, self.wasted_paths = LayerTable(), FileTree(), WastedPaths()
+        self.source: Source | None = None
+        self.image: Image | None = None  # the one that is shown, read or not
         self.analysis: Analysis | None = None
+        self.tab = FILES
+        self._pages: dict[str, TabPane] = {}  # the tabs that were shown and are one pane
+        self._note = ""  # why there is no image
         self.merged = False
         self._views: Views | None = None
         self._viewing = Job()
@@ -54,24 +67,58 @@ class Explorer(Vertical):
     @property
     def panes(self) -> tuple[Lines, ...]:
         """All that can have the focus now, in the order of tab."""
-        return self.layer_table, self.file_tree, self.wasted_paths
+        if (page := self._pages.get(self.tab)) is not None:
+            return (page,)
+        own = (
+            (self.wasted_paths,)
+            if self.tab == WASTE
+            else (self.layer_table, self.file_tree, self.wasted_paths)
+        )
+        return tuple(pane for pane in own if pane.display)
+
+    # -- tabs -----------------------------------------------------------------------------------------
+
+    async def show_tab(self, tab: str) -> None:
+        """Show a tab, making its pane where there is none yet."""
+        self.remove_class(f"-{self.tab}")
+        self.add_class(f"-{tab}")
+        self.tab = tab
+        for name, pane in self._pages.items():
+            pane.display = name == tab
+        if tab in PANES and tab not in self._pages:
+            page = self._pages[tab] = PANES[tab]()
+            await self.mount(page)
+        self.reload()
+        self.post_message(self.Turned(tab))
+
+    def reload(self) -> None:
+        """Have the tab look at its image anew, where it is one that reads by itself."""
+        if (page := self._pages.get(self.tab)) is None:
+            return
+        if self.source is None or self.image is None:
+            page.clear(self._note)
+        else:
+            page.load(self.source, self.image, self.analysis)
 
     # -- one image ----------------------------------------------------------------------------------
 
     def clear(self, layers: str, files: str) -> None:
         """No image, and why."""
-        self.analysis = None
+        self.image = self.analysis = None
+        self._note = files
         self.layer_table.clear(layers)
         self.file_tree.clear(files)
         self.wasted_paths.clear("")
+        self.reload()
 
     def announce(self, image: Image) -> None:
         """The layers as listed; their files are not read yet."""
-        self.analysis = None
+        self.image, self.analysis = image, None
         self.layer_table.show(image)
         size = f" ({size_text(image.size)})" if image.size else ""
         self.file_tree.clear(f"enter reads the layers of {clean(image.name)[:200]}{size}")
         self.wasted_paths.clear("known once the layers are read")
+        self.reload()
 
     def failed(self, text: str) -> None:
         """The image cannot be read."""
@@ -85,13 +132,14 @@ class Explorer(Vertical):
             if not keep_filter:
                 self.file_tree.pattern = None
             self._reveal = None
-        self.analysis, self._views = analysis, views
+        self.image, self.analysis, self._views = image, analysis, views
         self.layer_table.show_waste(image, waste)
         title = ["wasted", size_text(waste.dead), f"efficiency {percent_text(waste.efficiency)}"]
         if problems:
             title += [f"{len(problems)} problem{'' if len(problems) == 1 else 's'}", "totals are partial"]
         self.wasted_paths.show(waste.paths, problems, "nothing: every stored byte is in use", *title)
         self._show_view()
+        self.reload()
 
     # -- one layer ----------------------------------------------------------------------------------
 
@@ -153,14 +201,16 @@ class Explorer(Vertical):
             self.file_tree.enter()
 
     @on(Lines.Selected, "#wasted")
-    def _wasted_selected(self, message: Lines.Selected) -> None:
+    async def _wasted_selected(self, message: Lines.Selected) -> None:
         """Go to the copy that lies dead, or to the layer that is damaged."""
         item = self.wasted_paths.item(message.row)
         if isinstance(item, Problem):
             if item.layer is not None:
+                await self.show_tab(FILES)
                 self.layer_table.go(item.layer)
                 self.layer_table.enter()
             return
+        await self.show_tab(FILES)
         self.merged = False
         self.file_tree.pattern = None
         self._reveal = item.path
