@@ -108,6 +108,8 @@ def holders(
     paths: dict[str, frozenset[bytes]] = {}  # diff ID → paths found in the layer
     for image in images:
         job.check()
+        if all(diff_id in paths and not paths[diff_id] for diff_id in image.diff_ids) and image.layers:
+            continue
         layers = indexes(image)
         if layers is None:
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from imgscope.layers.index import LayerIndex
     from imgscope.layers.rows import Tree
     from imgscope.layers.view import LayerView
+    from imgscope.layers.whereabouts import Holder, Trace
     from imgscope.sources.base import Source
 
 
@@ -129,3 +130,30 @@ class Failed(Message):
     text: str
     job: Job | None = None
     fatal: bool = False
+
+
+# Of looking for paths: `job` tells whether that is still what the person wants.
+
+
+@dataclass
+class TracesFound(Message):
+    """What the layers of one image did to the paths that were looked for."""
+
+    job: Job
+    traces: Sequence[Trace]
+
+
+@dataclass
+class HolderFound(Message):
+    """One more image that has what was looked for."""
+
+    job: Job
+    holder: Holder
+
+
+@dataclass
+class SearchEnded(Message):
+    """All images were searched but those whose layers are not known without reading them."""
+
+    job: Job
+    unknown: int

@@ -7,14 +7,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from textual.binding import BindingType
+from textual import work
+from textual.binding import Binding, BindingType
 
 from imgscope.sources.base import Source
+from imgscope.text import name_text
 from imgscope.ui.screens.acting import ActingScreen
-from imgscope.ui.widgets.explorer import Explorer
+from imgscope.ui.widgets.explorer import Explorer, Place
+from imgscope.ui.widgets.images import ImageTree
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from imgscope.analysis import Analysis
+    from imgscope.images.model import Image
     from imgscope.layers.view import LayerView
 
 
@@ -30,7 +36,24 @@ class Picked(NamedTuple):
 class ExploringScreen(ActingScreen):
     """A screen on which an image can be looked into."""
 
-    BINDINGS: ClassVar[list[BindingType]] = []
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f", "find", "find", show=False, id="find", tooltip="Where a path comes from; who has it"),
+    ]
+
+    # -- what the screen gives ------------------------------------------------------------------------
+
+    def analyses(self) -> Mapping[str, Analysis]:
+        """Those images that were read, by id."""
+        raise NotImplementedError
+
+    def go_to(self, place: Place) -> None:
+        """Show a place, reading its image first where it was not read."""
+        raise NotImplementedError
+
+    def listed(self) -> Sequence[Image]:
+        """All images of the list, in the order of their tree."""
+        forest = self.query_one(ImageTree).forest
+        return [node.image for node, _ in forest.walk() if node.image is not None] if forest else []
 
     @property
     def explorer(self) -> Explorer:
@@ -44,3 +67,23 @@ class ExploringScreen(ActingScreen):
             self._say("There is no file under the cursor; open an image first.")
             return None
         return Picked(self.source, explorer.analysis, view, node)
+
+    # -- keys -----------------------------------------------------------------------------------------
+
+    @work(group="act")
+    async def action_find(self) -> None:
+        if self.source is None:
+            return
+        from imgscope.ui.finding import known_indexes
+        from imgscope.ui.screens.find import FindScreen
+
+        tree = self.explorer.file_tree
+        text = ""
+        if tree.has_focus and tree.view is not None and tree.node is not None:
+            text = "/" + name_text(tree.view.overlay.path(tree.node))
+        indexes = known_indexes(self.source, dict(self.analyses()))
+        place = await self.app.push_screen_wait(
+            FindScreen(self.explorer.analysis, self.listed(), indexes, text)
+        )
+        if place is not None:
+            self.go_to(place)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from textual import on
@@ -21,7 +21,7 @@ from imgscope.layers.view import Views
 from imgscope.text import bar, clean, size_text
 from imgscope.ui import loader, messages
 from imgscope.ui.screens.exploring import ExploringScreen
-from imgscope.ui.widgets.explorer import Explorer
+from imgscope.ui.widgets.explorer import Explorer, Place
 from imgscope.ui.widgets.images import ImageTree
 from imgscope.ui.widgets.lines import Lines
 from imgscope.ui.widgets.strip import TabStrip
@@ -354,6 +354,14 @@ class MainScreen(ExploringScreen):
     def _typing(self) -> bool:
         """Whether somebody is typing what to look for."""
         return self._filter is not None and self._filter.display
+
+    def analyses(self) -> Mapping[str, Analysis]:
+        return self._analyses
+
+    def go_to(self, place: Place) -> None:
+        self._images.go(place.image.id)
+        self._open(place.image)
+        self.call_next(self._explorer.go, place)
 
     # -- acting -------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from textual import on
 from textual.app import ComposeResult
@@ -27,6 +27,14 @@ from imgscope.ui.widgets.wasted import WastedPaths
 if TYPE_CHECKING:
     from imgscope.analysis import Analysis
     from imgscope.sources.base import Source
+
+
+class Place(NamedTuple):
+    """A path in a layer of an image; without a path the layer itself."""
+
+    image: Image
+    layer: int
+    path: bytes = b""
 
 
 class Explorer(Vertical):
@@ -56,6 +64,7 @@ class Explorer(Vertical):
         self.merged = False
         self._views: Views | None = None
         self._viewing = Job()
+        self._goal: Place | None = None  # where to go once its image was read
         self._reveal: bytes | None = None  # a path to show as soon as its layer's tree is there
 
     def compose(self) -> ComposeResult:
@@ -140,6 +149,10 @@ class Explorer(Vertical):
         self.wasted_paths.show(waste.paths, problems, "nothing: every stored byte is in use", *title)
         self._show_view()
         self.reload()
+        if (goal := self._goal) is not None:
+            self._goal = None
+            if goal.image.id == image.id:
+                self.call_next(self.go, goal)
 
     # -- one layer ----------------------------------------------------------------------------------
 
@@ -210,11 +223,23 @@ class Explorer(Vertical):
                 self.layer_table.go(item.layer)
                 self.layer_table.enter()
             return
+        if self.analysis is not None:
+            await self.go(Place(self.analysis.image, item.stored_in[0], item.path))
+
+    async def go(self, place: Place) -> None:
+        """Show a place; where its image is being read, as soon as that is done."""
+        if self.analysis is None or self.analysis.image.id != place.image.id:
+            self._goal = place
+            return
+        self._goal = None
         await self.show_tab(FILES)
+        self.layer_table.go(place.layer)
+        if not place.path:
+            self.layer_table.enter()
+            return
         self.merged = False
         self.file_tree.pattern = None
-        self._reveal = item.path
-        self.layer_table.go(item.stored_in[0])
+        self._reveal = place.path
         self.file_tree.enter()
         self._show_view()
 
