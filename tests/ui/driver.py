@@ -15,6 +15,7 @@ from textual.pilot import Pilot
 
 from imgscope.analysis import Analysis
 from imgscope.errors import NotFoundError
+from imgscope.images.documents import Document
 from imgscope.images.model import Image, Layer, Platform
 from imgscope.job import Job
 from imgscope.layers.index import LayerIndex
@@ -240,6 +241,9 @@ class FakeSource:
         self, image: Image, layer: int, index: LayerIndex, entries: Sequence[int], job: Job
     ) -> Iterator[tuple[int, Iterable[bytes]]]:
         return iter(())
+
+    def documents(self, image: Image, job: Job) -> Sequence[Document]:
+        return ()
 
     def hint(self, job: Job) -> str:
         return ""

@@ -22,6 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgscope.analysis import analyze, cache_for
+from imgscope.images.documents import Document
 from imgscope.images.model import History, Image, Layer, Platform
 from imgscope.job import Job
 from imgscope.layers import cache as module
@@ -670,6 +671,9 @@ class Engine:
 
     def find(self, reference: str | None, platform: Platform | None = None) -> Image:
         return self.image(*self.layers)
+
+    def documents(self, image: Image, job: Job) -> Sequence[Document]:
+        return ()
 
     def hint(self, job: Job) -> str:
         return ""

@@ -23,7 +23,7 @@ MANIFEST_LIMIT = 10_000  # manifests and indexes of one archive
 
 ReadBlob = Callable[[str], bytes]  # name in the archive → bytes; raises NotFoundError
 
-_INDEXES = (
+INDEXES = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
@@ -181,14 +181,14 @@ def _docker_image(item: object, what: str, where: str, read: ReadBlob) -> Image:
     tags = [tag for tag in _list(item, "repotags", what) if isinstance(tag, str)]
     hexadecimal = config.rpartition("/")[2].removesuffix(".json").removeprefix("sha256:")
     try:
-        data = read(_name(config))
+        data = read(archive_name(config))
     except NotFoundError:
         raise FormatError(f"{tags[0] if tags else what}: its config {config!r} is not in {where}.") from None
     return image_from_config(
         data,
         identifier=f"sha256:{hexadecimal}" if re.fullmatch("[0-9a-f]{64}", hexadecimal) else "",
         references=tags,
-        blobs=[Layer(0, "", blob=_name(name) if isinstance(name, str) else "") for name in layers],
+        blobs=[Layer(0, "", blob=archive_name(name) if isinstance(name, str) else "") for name in layers],
         parent=_text(item, "parent"),
         what=f"the config {config!r} of {where}",
     )
@@ -231,7 +231,7 @@ def _oci_images(
             return
         document = parse(data, what)
         problems = check(data, digest, "manifest")
-        if _text(document, "mediaType") in _INDEXES or "manifests" in document:
+        if _text(document, "mediaType") in INDEXES or "manifests" in document:
             if depth >= NESTING_LIMIT:
                 raise LimitError(f"{where} has indexes nested deeper than {NESTING_LIMIT}.")
             walk(document, f"index {digest} of {where}", reference, depth + 1)
@@ -338,7 +338,7 @@ def _platform(config: Mapping[str, Any]) -> Platform:
     return Platform(word("os", "linux"), word("architecture", "unknown"), word("variant", ""))
 
 
-def _name(name: str) -> str:
+def archive_name(name: str) -> str:
     """A name in an archive without `./`, as the tar walker gives it."""
     return "/".join(part for part in name.split("/") if part not in ("", "."))
 

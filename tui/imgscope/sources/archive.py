@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from imgscope.errors import FormatError, NotFoundError
-from imgscope.images.manifest import Found, read_archive
+from imgscope.images.documents import Document, layout_documents, saved_documents
+from imgscope.images.manifest import Found, blob_name, read_archive
 from imgscope.images.model import Image, Layer, Platform
 from imgscope.images.reference import same
 from imgscope.job import Job
@@ -105,6 +106,19 @@ class ArchiveSource:
         extents = [index.extent(entry) for entry in entries]
         pieces = self._blobs.contents(image.layers[layer - 1].blob, extents, job)
         return ((entries[position], chunks) for position, chunks in pieces)
+
+    def documents(self, image: Image, job: Job) -> Sequence[Document]:
+        blobs, found = self._blobs, list[Document]()
+
+        def by_digest(digest: str) -> bytes:
+            return blobs.read(blob_name(digest) or digest)
+
+        if "index.json" in blobs.names and image.manifest_digest:
+            found += layout_documents(image, blobs.read("index.json"), by_digest, job, name="index.json")
+        if "manifest.json" in blobs.names:
+            saved = saved_documents(image, blobs.read, blobs.size)
+            found += saved[:1] if found else saved  # it names the same blobs
+        return found
 
     def hint(self, job: Job) -> str:
         return ""

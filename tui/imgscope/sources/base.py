@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from typing import Protocol
 
+from imgscope.images.documents import Document
 from imgscope.images.model import Image, Platform
 from imgscope.job import Job
 from imgscope.layers.index import LayerIndex
@@ -71,6 +72,12 @@ class Source(Protocol):
         before the next pair is taken.
         """
 
+    def documents(self, image: Image, job: Job) -> Sequence[Document]:
+        """What describes the image, as far as it is to be had without moving layers: see `Document`.
+
+        In the order of a tree: each document is followed by those that it names.
+        """
+
     def hint(self, job: Job) -> str:
         """A sentence on how the layers could come faster, where a setting would do it; else nothing."""
 
@@ -97,3 +104,6 @@ class LayerStore(Protocol):
         self, image: Image, number: int, index: LayerIndex, entries: Sequence[int], job: Job
     ) -> Iterator[tuple[int, Iterable[bytes]]]:
         """As `Source.contents`, in any order; entries whose content is not to be had are left out."""
+
+    def documents(self, image: Image, job: Job) -> Sequence[Document]:
+        """As `Source.documents`; nothing where the image is not there as the engine names it."""

@@ -59,6 +59,9 @@ class Blobs(Protocol):
     def read(self, name: str) -> bytes:
         """One document; raises `NotFoundError`, and `LimitError` past `DOCUMENT_LIMIT`."""
 
+    def size(self, name: str) -> int | None:
+        """Bytes of a blob as stored, None where it is not there."""
+
     def layers(self, names: Sequence[str], job: Job) -> Iterator[tuple[str, LayerIndex]]:
         """Index the named layer blobs, each once, as they end."""
 
@@ -185,6 +188,13 @@ class _Seekable:
         with self._open(name) as found:
             return found.read(name)
 
+    def size(self, name: str) -> int | None:
+        try:
+            with self._open(name) as found:
+                return found.length
+        except (FormatError, NotFoundError):
+            return None
+
     def layers(self, names: Sequence[str], job: Job) -> Iterator[tuple[str, LayerIndex]]:
         packed: list[tuple[int, str]] = []
         for name in names:
@@ -213,14 +223,7 @@ class _Seekable:
             yield from found.contents(extents, job)
 
     def weight(self, names: Sequence[str]) -> int | None:
-        total = 0
-        for name in names:
-            try:
-                with self._open(name) as found:
-                    total += found.length
-            except (NotFoundError, FormatError):
-                pass
-        return total
+        return sum(self.size(name) or 0 for name in names)
 
 
 class FolderBlobs(_Seekable):
@@ -439,6 +442,10 @@ class PackedBlobs:
             raise NotFoundError(f"There is no {name!r} in the archive.")
         blob = StreamTape(self._chunks(job)).chunks(*found)
         return cut(StreamTape(inflate(blob, job)), extents)
+
+    def size(self, name: str) -> int | None:
+        found = self._members.find(name)
+        return found and found[1]
 
     def weight(self, names: Sequence[str]) -> int | None:
         return self._length

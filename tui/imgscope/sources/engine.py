@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from imgscope.errors import ImgscopeError, NotFoundError
+from imgscope.images.documents import Document, Kind, file_document, layer_documents
 from imgscope.images.history import assign_layers
 from imgscope.images.model import History, Image, Layer, Platform
 from imgscope.images.reference import Reference, is_id
@@ -255,6 +256,26 @@ class EngineSource:
                     yield from ((entries[position], piece) for position, piece in cut(tape, extents))
                     return
         raise NotFoundError(f"The engine did not send layer {layer} of {image.name}.")
+
+    def documents(self, image: Image, job: Job) -> Sequence[Document]:
+        """From the engine's own folder where it can be read; what the API tells of the image, always."""
+        told = self.get_json(f"/images/{image.id}/json", job)
+        found: Sequence[Document] = ()
+        for store in self._layer_stores(job):
+            if found := store.documents(image, job):
+                break
+        above = []
+        if not any(document.kind in (Kind.INDEX, Kind.MANIFEST) for document in found):
+            note = "the engine gives no manifest; its registry has it"
+            names = dict.fromkeys(name.rpartition("@")[2] for name in image.digests)
+            above = [Document(Kind.MANIFEST, "manifest", digest=digest, note=note) for digest in names]
+        if not found:
+            note = "the engine gives it in its own words only: see below"
+            is_config = image.id not in {document.digest for document in above}
+            config = Document(Kind.CONFIG, "config", digest=image.id if is_config else "", note=note)
+            found = [config, *layer_documents(image)]
+        data = json.dumps(told).encode()
+        return [*above, *found, file_document("docker image inspect", data, note="what the engine tells")]
 
     def events(self, job: Job) -> Iterator[str]:
         """What changes in the engine as it happens: `image tag`, `container die`. Ends when cancelled."""

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from math import floor
 
 from imgscope.errors import ImgscopeError
+from imgscope.images.documents import Document
 from imgscope.images.model import Image
 from imgscope.job import Job
 from imgscope.layers.index import LayerIndex
@@ -75,7 +76,18 @@ class DataRoot:
             with suppress(*DOUBTS):
                 yield from self._contents(found, number, index, entries, job)
 
+    def documents(self, image: Image, job: Job) -> Sequence[Document]:
+        """See `LayerStore.documents`."""
+        found = self.detail(image)
+        if found is not None:
+            with suppress(*DOUBTS):
+                return self._documents(found, job)
+        return ()
+
     # Each raises one of `DOUBTS`.
+
+    def _documents(self, image: Image, job: Job) -> Sequence[Document]:
+        raise NotImplementedError
 
     def _find(self, image: Image) -> Image:
         raise NotImplementedError

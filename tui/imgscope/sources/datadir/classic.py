@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
+from imgscope.images.documents import Document, config_document, layer_documents
 from imgscope.images.manifest import image_from_config
 from imgscope.images.model import Image, chain_ids
 from imgscope.job import Job
@@ -77,9 +78,15 @@ class ClassicRoot(DataRoot):
     def _find(self, image: Image) -> Image:
         if not _ID.fullmatch(image.id):
             raise DoubtError
-        name = image.id.replace(":", "/")
-        config = read_file(self.root, f"image/{self.driver}/imagedb/content/{name}")
-        return with_chains(image_from_config(config, identifier=image.id))
+        return with_chains(image_from_config(self._config(image), identifier=image.id))
+
+    def _config(self, image: Image) -> bytes:
+        return read_file(self.root, f"image/{self.driver}/imagedb/content/{image.id.replace(':', '/')}")
+
+    def _documents(self, image: Image, job: Job) -> Sequence[Document]:
+        """The store keeps no manifest. A layer's name there is its chain ID, which tells nobody anything."""
+        bare = replace(image, layers=tuple(replace(layer, blob="") for layer in image.layers))
+        return [config_document(image, self._config(image)), *layer_documents(bare)]
 
     def _file(self, image: Image, number: int, name: str) -> Iterator[bytes]:
         chain = image.layers[number - 1].blob.replace(":", "/")

@@ -14,7 +14,8 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from imgscope.images.manifest import read_archive
+from imgscope.images.documents import Document, layout_documents
+from imgscope.images.manifest import blob_name, read_archive
 from imgscope.images.model import Image
 from imgscope.job import Job
 from imgscope.layers.index import LayerIndex
@@ -42,6 +43,12 @@ class ContainerdRoot(DataRoot):
                 return found
         raise DoubtError
 
+    def _documents(self, image: Image, job: Job) -> Sequence[Document]:
+        blobs = self._blobs[image.id]
+        return layout_documents(
+            image, _start(image), lambda digest: blobs.read(blob_name(digest) or digest), job
+        )
+
     def _index(self, image: Image, number: int, job: Job) -> LayerIndex:
         """A compressed blob is inflated and hashed, a plain one walked; containerd checked it as it came."""
         layer = image.layers[number - 1]
@@ -59,9 +66,14 @@ class ContainerdRoot(DataRoot):
         return ((entries[position], chunks) for position, chunks in pieces)
 
 
+def _start(image: Image) -> bytes:
+    """What stands for the index.json that an OCI layout has."""
+    return json.dumps({"manifests": [{"digest": image.id}]}).encode()
+
+
 def _find(blobs: FolderBlobs, image: Image) -> Image:
     """The manifest with the image's layers, among those of the index that its id may name."""
-    start = json.dumps({"manifests": [{"digest": image.id}]}).encode()
+    start = _start(image)
 
     def read(name: str) -> bytes:
         if name == "index.json":

@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager, suppress
 from urllib.parse import quote
 
 from imgscope.errors import EngineError, ImgscopeError
+from imgscope.images.documents import Document
 from imgscope.images.model import Image
 from imgscope.job import Job
 from imgscope.layers.index import LayerIndex
@@ -49,6 +50,10 @@ class HelperRoot:
     def detail(self, image: Image) -> Image | None:
         """The image as it is: the metadata of layers is not that of images."""
         return image
+
+    def documents(self, image: Image, job: Job) -> Sequence[Document]:
+        """Nothing: no container is made for these."""
+        return ()
 
     def indexes(self, image: Image, numbers: Iterable[int], job: Job) -> Generator[tuple[int, LayerIndex]]:
         """See `LayerStore.indexes`. One container serves all layers of a call."""

@@ -1,13 +1,15 @@
 """Podman's store (containers/storage), as root or of the person: `<driver>-images` and `<driver>-layers`.
 
 Layout (containers/storage, `images.go` and `layers.go`): `<driver>-images/images.json` names each image's
-topmost layer, `<driver>-images/<id>/=<base64 of the config's digest>` is its config;
-`<driver>-layers/layers.json` has the layers, each with its parent, diff ID and the size of its tar;
+topmost layer; `<driver>-images/<id>/manifest` is its manifest, and `=<base64 of the config's digest>` beside it
+its config; `<driver>-layers/layers.json` has the layers, each with its parent, diff ID and the size of its tar;
 `<driver>-layers/<id>.tar-split.gz` is the metadata. The driver overlay unpacks into `overlay/<id>/diff`.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from base64 import b64encode
 from collections.abc import Sequence
@@ -15,6 +17,8 @@ from dataclasses import replace
 
 import msgspec
 
+from imgscope.errors import NotFoundError
+from imgscope.images.documents import Document, layout_documents
 from imgscope.images.manifest import image_from_config
 from imgscope.images.model import Image
 from imgscope.job import Job
@@ -64,8 +68,7 @@ class PodmanRoot(DataRoot):
         top = next((item.layer for item in images if item.id == identifier), "")
         if not _ID.fullmatch(identifier) or not top:
             raise DoubtError
-        config = self._read("images", f"{identifier}/={b64encode(image.id.encode()).decode()}")
-        found = image_from_config(config, identifier=image.id)
+        found = image_from_config(self._config(image), identifier=image.id)
         layers, names = self._layers(), []
         for layer in reversed(found.layers):
             record = layers.get(top)
@@ -77,6 +80,23 @@ class PodmanRoot(DataRoot):
             raise DoubtError
         pairs = zip(found.layers, reversed(names), strict=True)
         return replace(found, layers=tuple(replace(layer, blob=name) for layer, name in pairs))
+
+    def _config(self, image: Image) -> bytes:
+        name = b64encode(image.id.encode()).decode()
+        return self._read("images", f"{image.id.removeprefix('sha256:')}/={name}")
+
+    def _documents(self, image: Image, job: Job) -> Sequence[Document]:
+        manifest = self._read("images", f"{image.id.removeprefix('sha256:')}/manifest")
+        digest = "sha256:" + hashlib.sha256(manifest).hexdigest()
+        image = replace(image, manifest_digest=digest)
+        start = json.dumps({"manifests": [{"digest": digest, "size": len(manifest)}]}).encode()
+
+        def read(wanted: str) -> bytes:
+            if wanted not in (digest, image.id):
+                raise NotFoundError(f"There is no {wanted} in the store.")
+            return manifest if wanted == digest else self._config(image)
+
+        return layout_documents(image, start, read, job)
 
     def _index(self, image: Image, number: int, job: Job) -> LayerIndex:
         layer = image.layers[number - 1]
