@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from imgscope.images.documents import Document
 from imgscope.images.model import Image, Platform
 from imgscope.job import Job
 from imgscope.layers.index import LayerIndex
+
+if TYPE_CHECKING:
+    from imgscope.images.documents import Document
 
 
 class Source(Protocol):

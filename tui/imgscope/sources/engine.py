@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from imgscope.errors import ImgscopeError, NotFoundError
-from imgscope.images.documents import Document, Kind, file_document, layer_documents
 from imgscope.images.history import assign_layers
 from imgscope.images.model import History, Image, Layer, Platform
 from imgscope.images.reference import Reference, is_id
@@ -25,6 +24,7 @@ from imgscope.sources.base import LayerStore
 from imgscope.sources.connection import Connection, engine_errors
 
 if TYPE_CHECKING:
+    from imgscope.images.documents import Document
     from imgscope.sources.blobs import StreamedBlobs
 
 _BATCH = 20  # images inspected between two lists
@@ -259,6 +259,8 @@ class EngineSource:
 
     def documents(self, image: Image, job: Job) -> Sequence[Document]:
         """From the engine's own folder where it can be read; what the API tells of the image, always."""
+        from imgscope.images.documents import Document, Kind, file_document, layer_documents
+
         told = self.get_json(f"/images/{image.id}/json", job)
         found: Sequence[Document] = ()
         for store in self._layer_stores(job):

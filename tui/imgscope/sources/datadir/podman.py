@@ -1,9 +1,9 @@
 """Podman's store (containers/storage), as root or of the person: `<driver>-images` and `<driver>-layers`.
 
 Layout (containers/storage, `images.go` and `layers.go`): `<driver>-images/images.json` names each image's
-topmost layer; `<driver>-images/<id>/manifest` is its manifest, and `=<base64 of the config's digest>` beside it
-its config; `<driver>-layers/layers.json` has the layers, each with its parent, diff ID and the size of its tar;
-`<driver>-layers/<id>.tar-split.gz` is the metadata. The driver overlay unpacks into `overlay/<id>/diff`.
+topmost layer; `<driver>-images/<id>/manifest` is its manifest, `=<base64 of the config's digest>` there its
+config; `<driver>-layers/layers.json` has the layers, each with its parent, diff ID and the size of its
+tar; `<driver>-layers/<id>.tar-split.gz` is the metadata. The driver overlay unpacks into `overlay/<id>/diff`.
 """
 
 from __future__ import annotations
