@@ -30,7 +30,7 @@ class ContainerTable(Lines):
     """One row per container: name, state, bytes written, addresses, the image it was made from."""
 
     # else l would open and close rows, as in a tree
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("l", "screen.logs", "logs", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("l", "screen.logs", "logs", show=False, id="box.logs")]
 
     def __init__(self) -> None:
         super().__init__("containers")

@@ -36,7 +36,9 @@ class Field:
 class Tick(Checkbox, inherit_bindings=False):
     """A box that tells by its sign, not only by its colour; enter is left to the form."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("space", "toggle_button", "Tick", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "toggle_button", "Tick", show=False, id="form.tick", tooltip="Tick the box, or not")
+    ]
 
     def render(self) -> Content:
         return Content("[x]" if self.value else "[ ]")
@@ -69,10 +71,12 @@ class FormScreen(ModalScreen[T | None], Generic[T]):
     AUTO_FOCUS = "Input, Checkbox"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "cancel", id="form.leave"),
-        Binding("enter,ctrl+s", "submit", "go on", id="form.submit"),
+        Binding("enter", "submit", "go on", id="form.submit"),
         # at once: the letters that are typed after it must not overtake it
-        Binding("tab", "app.focus_next", "next field", show=False, priority=True),
-        Binding("shift+tab", "app.focus_previous", "previous field", show=False, priority=True),
+        Binding("tab", "app.focus_next", "next field", show=False, priority=True, id="form.next"),
+        Binding(
+            "shift+tab", "app.focus_previous", "previous field", show=False, priority=True, id="form.previous"
+        ),
     ]
 
     def __init__(

@@ -79,8 +79,8 @@ class HelpScreen(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,question_mark,q,enter", "dismiss", "close", id="help.close"),
-        Binding("j,down", "scroll('down')", show=False, id="help.down"),
-        Binding("k,up", "scroll('up')", show=False, id="help.up"),
+        Binding("j,down", "scroll('down')", "Down", show=False, id="help.down"),
+        Binding("k,up", "scroll('up')", "Up", show=False, id="help.up"),
     ]
 
     def __init__(self, screen: Screen[Any]) -> None:
