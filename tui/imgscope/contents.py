@@ -5,7 +5,7 @@ The one way from an analysis back to its source's bytes; the viewer, extraction 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 
 from imgscope.analysis import Analysis
 from imgscope.errors import DamagedError
@@ -17,7 +17,7 @@ from imgscope.text import path_text
 _HOLE = bytes(1 << 16)
 
 
-def read_file(source: Source, analysis: Analysis, version: int, job: Job) -> Iterator[bytes]:
+def read_file(source: Source, analysis: Analysis, version: int, job: Job) -> Generator[bytes]:
     """The content of a file's version in chunks, holes of a sparse file filled with zeros.
 
     `version` is one of `analysis.overlay`, a file or another name of one (hardlink); for anything else there
