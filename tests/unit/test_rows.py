@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from imgscope.errors import CancelledError
 from imgscope.job import Job
 from imgscope.layers import rows as rows_module
+from imgscope.layers import search as search_module
 from imgscope.layers import view as view_module
 from imgscope.layers.overlay import ROOT, Overlay, State
 from imgscope.layers.rows import Rows, Tree, gathered, sums
@@ -55,10 +56,24 @@ def siblings(view: LayerView, node: int, sort: Sort) -> list[int]:
     return below
 
 
+REGEXES: dict[str, Callable[[str, str], bool]] = {
+    "~A": lambda where, name: "A" in name,
+    "~a": lambda where, name: name in "aA",
+    "~^[ab]$": lambda where, name: name in ("a", "b"),
+    "~a|c": lambda where, name: name in ("a", "c"),
+    "~/(a|b)/": lambda where, name: where.endswith(("/a/", "/b/")),
+    "~^/a": lambda where, name: where == "/" and name == "a",
+    r"~\A/[^/]+/b\Z": lambda where, name: where.count("/") == 2 and name == "b",
+    "~/a.*/c": lambda where, name: "/a/" in where and name == "c",
+}
+
+
 def is_found(view: LayerView, node: int, text: str) -> bool:
     """What a pattern means, by the words of the help."""
     where, _, name = path(view, node).rpartition("/")
     where += "/"
+    if text in REGEXES:
+        return REGEXES[text](where, name)
     before, slash, wanted = text.rpartition("/")
     if text == text.lower():
         name, where = name.lower(), where.lower()
@@ -100,7 +115,7 @@ def nodes(rows: Rows) -> list[int]:
 
 
 PATTERNS = st.sampled_from(
-    ["", "a", "A", "b", "*", "?", "a*", "[ab]", "a/", "/a", "a/b", "*/a", "/*/b", "zz"]
+    ["", "a", "A", "b", "*", "?", "a*", "[ab]", "a/", "/a", "a/b", "*/a", "/*/b", "zz", *REGEXES]
 )
 
 
@@ -249,6 +264,17 @@ def test_a_long_directory_is_sorted_as_a_short_one(monkeypatch: pytest.MonkeyPat
         ("/lib*", []),
         ("[", []),
         ("(a+)+$", []),
+        ("~(a+)+$", []),
+        ("~LIB", []),
+        (r"~\Slib", []),
+        (r"~^lib\S", ["/usr/lib/libz.so"]),
+        ("~^LIB", []),
+        ("~(?i)^LIB", ["/usr/lib", "/usr/lib/libz.so"]),
+        ("~ma.*e", ["/usr/lib/Makefile"]),
+        ("~/usr/.*so$", ["/usr/lib/libz.so"]),
+        ("~/lib/", ["/usr/lib/Makefile", "/usr/lib/libz.so"]),
+        ("~/usr/lib", ["/usr/lib"]),
+        ("~(", []),
     ],
 )
 def test_what_a_pattern_finds(text: str, found: list[str]) -> None:
@@ -263,14 +289,22 @@ def test_what_a_pattern_finds(text: str, found: list[str]) -> None:
         ("lib", "part of the name", "x-LIB-y", "LIB"),
         ("r/li", "part of the path", "lib", "li"),
         ("l?b", "glob of the name", "lib", "lib"),
-        ("/l*", "glob of the path", "lib", "lib"),
+        ("/l*", "glob of the path", "lib", "l"),
+        ("*.so", "glob of the name", "x.so.so", ".so"),
+        ("*.so*", "glob of the name", "x.so.6", ".so"),
+        ("*", "glob of the name", "lib", "lib"),
+        ("usr/", "part of the path", "lib", "lib"),
+        ("~i.", "regex of the name", "LIB", "IB"),
+        ("~usr/l", "regex of the path", "lib", "l"),
+        ("~/usr/", "regex of the path", "lib", "lib"),
+        ("~^/usr/lib$", "regex of the path", "lib", "lib"),
     ],
 )
 def test_a_pattern_says_what_it_is_and_points_out_what_it_finds(
     text: str, told: str, name: str, part: str
 ) -> None:
     pattern = Pattern(text)
-    start, end = pattern.span(name)
+    start, end = pattern.span(name, "/usr/")
     assert (str(pattern), name[start:end]) == (told, part)
 
 
@@ -278,6 +312,56 @@ def test_a_glob_of_many_stars_comes_to_an_end() -> None:
     """As a regular expression that backtracks it would take longer than the universe."""
     pattern = Pattern("*a" * 200 + "*b")
     assert pattern.names([b"a" * 60_000, b"a" * 200 + b"b"]) == b"\0\1"
+
+
+@pytest.mark.parametrize("text", ["~(a|aa)+$", "~/(x|xx|a|aa)+$", "~(?R)", "~(a(?R)?)+b$"])
+def test_a_regex_that_takes_too_long_is_given_up(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search_module, "_ONE", 0.05)
+    view = look(merged([file("a" * 60 + f"b{number}") for number in range(2000)]), 1)
+    tree = view.arranged(Lens(pattern=Pattern(text)))
+    assert (tree.error, tree.marks.count(1)) == ("This regex takes too long; it was given up.", 0)
+    assert Pattern(text).span("a" * 60 + "b") == (0, 61)
+
+
+def test_a_regex_has_its_time_for_all_names_anew_in_each_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter(range(1000))  # each look at the clock is a second later
+    monkeypatch.setattr(search_module, "thread_time", lambda: next(now))
+    view, pattern = look(merged([file(f"a{number}") for number in range(5)]), 1), Pattern("~a.$")
+    for _ in range(3):
+        tree = search(view.overlay, view.tree, pattern, Job())
+        assert tree.error
+    monkeypatch.setattr(search_module, "_BUDGET", 10)
+    for _ in range(3):
+        tree = search(view.overlay, view.tree, pattern, Job())
+        assert (tree.error, tree.marks.count(1)) == ("", 5)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["~(", "~*a", "~[a", "~a)(b", "~\\", "~a{1,99999999999}", "~" + "(" * 900, "~" + "a" * 2000, "~(?<x"],
+)
+def test_a_wrong_regex_says_so_and_finds_nothing(text: str) -> None:
+    pattern = Pattern(text)
+    assert pattern.error.startswith("not a regex: ")
+    view = look(merged(*STACK), 1)
+    tree = view.arranged(Lens(pattern=pattern))
+    assert (tree.error, len(tree)) == (pattern.error, 1)
+
+
+def test_names_are_found_by_what_is_shown_of_them() -> None:
+    view = look(merged([file("x\x1b[31m", 1), file("\u202egnp", 1), file("tab\there", 1), file("x1b", 1)]), 1)
+    for text, count in (
+        (r"\x1b", 1),
+        (r"\x1b[", 0),  # a glob whose bracket stays open is one of these very characters
+        (r"x\x1b*", 1),
+        (r"~\\x1b\[31m$", 1),
+        (r"\u202e", 1),
+        ("\u202e", 1),
+        ("\t", 1),
+        (r"\there", 1),
+        ("x1b", 2),
+    ):
+        assert view.arranged(Lens(pattern=Pattern(text))).marks.count(1) == count, text
 
 
 def test_names_that_are_no_utf_8_are_found_by_the_rest() -> None:

@@ -39,10 +39,11 @@ class Tree:
 
     `spans` counts a node and all below it. `folders` are the positions of all nodes that have any
     below them, rising. Where the tree is filtered, `marks` has a byte per position, 1 for a match,
-    and `on_way` one that is 1 where a match stands below; else both are empty.
+    and `on_way` one that is 1 where a match stands below; else both are empty. `error` says why a search
+    came to nothing.
     """
 
-    __slots__ = ("folders", "marks", "nodes", "on_way", "spans")
+    __slots__ = ("error", "folders", "marks", "nodes", "on_way", "spans")
 
     def __init__(
         self,
@@ -57,6 +58,7 @@ class Tree:
         self.folders = folders
         self.marks = marks
         self.on_way = on_way
+        self.error = ""
 
     def __len__(self) -> int:
         return len(self.nodes)
