@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import merge
 from itertools import chain
 
@@ -31,8 +31,9 @@ class Weights:
     `live` and `dead` are bytes at and below each node. `below` has those right below a node that weigh
     anything, the heaviest first. `label` gives the name of a node, safe to show. Of an image's files the
     nodes are those of the overlay; the ones after these (from `paths` on) stand for the bytes of their
-    parent itself: a file that a later layer made a directory. `unknown` counts what is left out, since
-    nobody knows its size.
+    parent itself: a file that a later layer made a directory. Of a machine `places` has for each node the
+    image and the number of its layer (0: the image) that it stands for, if it does; `unknown` counts what is
+    left out, since nobody knows its size.
     """
 
     parents: Sequence[int]
@@ -41,6 +42,7 @@ class Weights:
     below: Mapping[int, Sequence[int]]
     label: Callable[[int], str]
     paths: int
+    places: Sequence[tuple[Image, int] | None] = ()
     unknown: int = 0
 
     def total(self, node: int) -> int:
@@ -97,9 +99,11 @@ def of_machine(images: Iterable[Image], job: Job) -> Weights:
                 sizes[name] = layer.size
     unknown += len(users) - len(sizes)
     labels, parents, live = ["all images"], array("i", (-1,)), array("q", (0,))
+    places: list[tuple[Image, int] | None] = [None]
 
-    def add(parent: int, label: str, size: int = 0) -> int:
+    def add(parent: int, label: str, size: int, place: tuple[Image, int] | None) -> int:
         labels.append(label)
+        places.append(place)
         parents.append(parent)
         live.append(size)
         return len(labels) - 1
@@ -110,15 +114,15 @@ def of_machine(images: Iterable[Image], job: Job) -> Weights:
         step = one_line(instruction(layer.history))[:_LONG] if layer.history else ""
         label = f"layer {layer.index}{': ' * bool(step)}{step}"
         if len(users[name]) > 1:
-            shared = shared if shared > 0 else add(0, "shared")
-            add(shared, clean(f"{image.name[:_LONG]} {label} (in {len(users[name])} images)"), size)
+            shared = shared if shared > 0 else add(0, "shared", 0, None)
+            label = f"{image.name[:_LONG]} {label} (in {len(users[name])} images)"
+            add(shared, clean(label), size, (image, layer.index))
         else:
             if image.id not in homes:
-                homes[image.id] = add(0, clean(image.name[:_LONG]))
-            add(homes[image.id], clean(label), size)
-    return _summed(
-        parents, live, array("q", bytes(8 * len(live))), labels.__getitem__, len(live), unknown, job
-    )
+                homes[image.id] = add(0, clean(image.name[:_LONG]), 0, (image, 0))
+            add(homes[image.id], clean(label), size, (image, layer.index))
+    weights = _summed(parents, live, array("q", bytes(8 * len(live))), labels.__getitem__, job)
+    return replace(weights, places=places, unknown=unknown)
 
 
 def _living(overlay: Overlay, top: int) -> Iterator[tuple[int, int]]:
@@ -152,7 +156,7 @@ def _of_files(overlay: Overlay, files: Iterable[tuple[int, int]], job: Job) -> W
         name = names[node]
         return name_text(name) if len(name) <= _LONG else name_text(name[:_LONG]) + "…"
 
-    return _summed(overlay.parents[:], live, dead, label, count, 0, job)
+    return _summed(overlay.parents[:], live, dead, label, job)
 
 
 def _summed(
@@ -160,20 +164,19 @@ def _summed(
     live: array[int],
     dead: array[int],
     label: Callable[[int], str],
-    paths: int,
-    unknown: int,
     job: Job,
 ) -> Weights:
     """The tree of nodes whose own bytes are given."""
+    count = len(parents)
     own_live, own_dead = live[:], dead[:]
-    for node in range(len(parents) - 1, 0, -1):
+    for node in range(count - 1, 0, -1):
         if node % BLOCK == 0:
             job.check()
         live[parents[node]] += live[node]
         dead[parents[node]] += dead[node]
     total = [a + b for a, b in zip(live, dead, strict=True)]
     below: dict[int, list[int]] = {}
-    for node in range(1, len(parents)):
+    for node in range(1, count):
         if total[node]:
             below.setdefault(parents[node], []).append(node)
     for node, children in below.items():
@@ -190,4 +193,4 @@ def _summed(
             sorted(children[start : start + BLOCK], key=total.__getitem__, reverse=True) for start in starts
         ]
         children[:] = merge(*pieces, key=total.__getitem__, reverse=True)
-    return Weights(parents, live, dead, below, label, paths, unknown)
+    return Weights(parents, live, dead, below, label, count)
