@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.test_screen import Open, Terminal
-from tests.engine.test_screen import terminal as terminal  # noqa: PLC0414 – a fixture
 from tests.support.engine import Engine
 from tests.support.fresh import skopeo
 from tests.support.registry import PASSWORD, USER, Registry
+from tests.support.terminal import Open, Terminal
+from tests.support.terminal import terminal as terminal  # noqa: PLC0414 – a fixture
 from tests.support.wait import wait_for
 
 SIZE = (120, 40)
