@@ -13,7 +13,8 @@ from imgscope.ui.app import ImgscopeApp
 from imgscope.ui.theme import DEFAULT, bundled_themes, load_theme
 from imgscope.ui.widgets.lines import Lines
 
-OURS = ("imgscope-dark", "imgscope-light")
+HOUSE = ("imgscope-dark", "imgscope-light", "colour-blind", "high-contrast")
+OURS = (*HOUSE, "everforest", "kanagawa")
 FEW = ("bar", "added", "changed", "metadata", "removed", "dead")
 
 
@@ -41,7 +42,7 @@ async def test_every_theme_draws_the_screen(name: str, monkeypatch: pytest.Monke
                 assert lines._style(cursor).bgcolor is not None
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", HOUSE)
 async def test_our_colours_can_be_read(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """At least 3:1 (WCAG's large text) for what means something, on the background and under the cursor."""
     monkeypatch.setenv("TEXTUAL_THEME", name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import sys
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -14,13 +13,14 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from imgscope.errors import UsageError
+from imgscope import config
 from imgscope.images.model import Platform
+from imgscope.plain import speaks_unicode
 from imgscope.sources.base import Source
 from imgscope.text import clean
 from imgscope.ui import loader
 from imgscope.ui.screens.main import MainScreen
-from imgscope.ui.theme import DEFAULT, bundled_themes, variable_defaults
+from imgscope.ui.theme import Themes, variable_defaults
 
 SWITCH = 0.0005  # seconds that a working thread computes on while the screen wants to: a key needs many turns
 _PLAIN = ("move", "page", "jump", "fold(", "select", "quit", "command_palette", "interrupt")
@@ -33,8 +33,21 @@ class ImgscopeApp(App[None]):
     TITLE = "imgscope"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark", "help", "help", id="help", tooltip="All keys"),
+        Binding(
+            "f2", "change_theme", "theme", show=False, id="theme", tooltip="Try the themes, and keep one"
+        ),
         Binding("q", "quit", "quit", id="quit", tooltip="Leave imgscope"),
         Binding("ctrl+c", "interrupt", "Interrupt", show=False, priority=True, system=True, id="interrupt"),
+        Binding(
+            "ctrl+z",
+            "suspend_process",
+            "Suspend",
+            show=False,
+            priority=True,
+            system=True,
+            id="suspend",
+            tooltip="Back to the shell; fg returns",
+        ),
     ]
 
     def __init__(
@@ -42,20 +55,50 @@ class ImgscopeApp(App[None]):
         reference: str = "",
         platform: Platform | None = None,
         opened: Callable[[], Source] | None = None,
+        theme: str = "",
     ) -> None:
+        """`theme` is the one that the command line names. Raises `UsageError` for what the person set."""
         super().__init__()
         self._first_screen = partial(MainScreen, reference, platform, opened)
         self.failure = ""  # why the app had to end, in one sentence
-        for theme in bundled_themes().values():
-            self.register_theme(theme)
-        wanted = os.environ.get("TEXTUAL_THEME") or DEFAULT
-        if wanted not in self.available_themes:
-            there = ", ".join(sorted(self.available_themes))
-            raise UsageError(f"TEXTUAL_THEME names no theme that is there; choose one of {there}.")
-        self.theme = wanted
+        self.themes = Themes.find()
+        for found in self.themes.by_name.values():
+            self.register_theme(found)
+        self.theme, _ = self.themes.choose(theme)
+        document = config.read()
+        self.settings = config.parse(document) if document is not None else config.Config()
+        self._keys: dict[str, str] = {}
+        if document is not None and self.settings.keymap:
+            from imgscope.ui.keymap import check
+
+            self._keys = check(
+                self.settings.keymap, lambda name, says: document.error(f"keymap.{name}", says)
+            )
+        if config.is_ascii() or not speaks_unicode(sys.__stderr__):  # where Textual draws
+            from imgscope.ui.plain import Ascii
+
+            self._filters.append(Ascii())
+
+    def on_mount(self) -> None:
+        if self._keys:
+            self.set_keymap(self._keys)
+        for problem in self.themes.problems:
+            self.notify(clean(problem), severity="warning", markup=False, timeout=15)
+
+    @property
+    def few_colours(self) -> bool:
+        """Whether a tint may not be seen: 16 colours or none (NO_COLOR)."""
+        return self.no_color or self.console.color_system in (None, "standard")
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return variable_defaults(self.current_theme)
+
+    def get_css_variables(self) -> dict[str, str]:
+        """With few colours the cursor is told by reversing its row."""
+        variables = super().get_css_variables()
+        if hasattr(self, "console") and self.few_colours:  # Textual asks before it has one
+            variables |= dict.fromkeys(("row-cursor-style", "block-cursor-text-style"), "reverse")
+        return variables
 
     def get_default_screen(self) -> MainScreen:
         return self._first_screen()
@@ -85,6 +128,12 @@ class ImgscopeApp(App[None]):
                 yield SystemCommand(title, f"{binding.tooltip or tooltip} · {binding.key}", action)
         yield from super().get_system_commands(screen)
 
+    def action_change_theme(self) -> None:
+        """The list of themes; the command palette's own command comes here, too."""
+        from imgscope.ui.screens.themes import ThemesScreen
+
+        self.push_screen(ThemesScreen(self.themes))
+
     def action_help(self) -> None:
         from imgscope.ui.screens.help import HelpScreen
 
@@ -92,13 +141,18 @@ class ImgscopeApp(App[None]):
             self.push_screen(HelpScreen(self.screen))
 
 
-def run(reference: str, platform: Platform | None, opened: Callable[[], Source] | None = None) -> int:
+def run(
+    reference: str,
+    platform: Platform | None,
+    opened: Callable[[], Source] | None = None,
+    theme: str = "",
+) -> int:
     """Open the screen; gives the exit status: 2 and a sentence where the source cannot be opened.
 
-    `opened` gives the source where it is being opened already.
+    `opened` gives the source where it is being opened already, `theme` is the one that is asked for.
     """
     gc.freeze()  # what is loaded stays: no search for unused objects looks at it again
-    app = ImgscopeApp(reference, platform, opened)
+    app = ImgscopeApp(reference, platform, opened, theme)
     sys.setswitchinterval(SWITCH)
     try:
         app.run()
