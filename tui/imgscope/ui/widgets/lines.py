@@ -70,8 +70,8 @@ class Lines(ScrollView, can_focus=True):
         & > .lines--title-focus { color: $primary; text-style: bold; }
         & > .lines--rule { color: $foreground 20%; }
         & > .lines--rule-focus { color: $primary; }
-        & > .lines--head { color: $foreground 45%; }
-        & > .lines--dim { color: $foreground 50%; }
+        & > .lines--head { color: $text-dim; }
+        & > .lines--dim { color: $text-dim; }
         & > .lines--strong { text-style: bold; }
         & > .lines--bar { color: $size-bar; }
         & > .lines--added { color: $diff-added; }
@@ -81,8 +81,8 @@ class Lines(ScrollView, can_focus=True):
         & > .lines--dead { color: $dead; }
         & > .lines--match { color: $accent; text-style: bold underline; }
         /* a tint: the colours of the text must stay readable on it, in every theme */
-        & > .lines--cursor { background: $primary 30%; }
-        & > .lines--cursor-blurred { background: $foreground 9%; }
+        & > .lines--cursor { background: $row-cursor; text-style: $row-cursor-style; }
+        & > .lines--cursor-blurred { background: $row-cursor-blurred; }
     }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {
