@@ -38,6 +38,7 @@ class ExploringScreen(ActingScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f", "find", "find", show=False, id="find", tooltip="Where a path comes from; who has it"),
+        Binding("m", "map", "map", show=False, id="map", tooltip="What takes the bytes, as a map"),
     ]
 
     # -- what the screen gives ------------------------------------------------------------------------
@@ -84,6 +85,17 @@ class ExploringScreen(ActingScreen):
         indexes = known_indexes(self.source, dict(self.analyses()))
         place = await self.app.push_screen_wait(
             FindScreen(self.explorer.analysis, self.listed(), indexes, text)
+        )
+        if place is not None:
+            self.go_to(place)
+
+    @work(group="act")
+    async def action_map(self) -> None:
+        from imgscope.ui.screens.treemap import MapScreen
+
+        explorer = self.explorer
+        place = await self.app.push_screen_wait(
+            MapScreen(explorer.analysis, explorer.layer_table.number or 0, self.listed())
         )
         if place is not None:
             self.go_to(place)
