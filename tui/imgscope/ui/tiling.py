@@ -47,32 +47,45 @@ def tile(
     """Tile an area of cells by weights above 0, the largest first; `more` is the weight of all after these.
 
     No rectangle is narrower or lower than `least` (columns, rows): the items that would be are put together
-    into the rest, which is as large as it must be to be seen. Where none is large enough, the first ones
-    share nearly all of the area. An area that is less than that is all rest.
+    into the rest. Where that is too small itself, it is a strip along an edge. Where no item is large enough,
+    the first ones share nearly all of the area. An area that is less than `least` is all rest.
     """
     columns, lines = least
     if not weights:
         return Tiling((), None)
     if width < columns or height < lines:
         return Tiling((), Rect(0, 0, width, height))
-    total = sum(weights) + more
     count = min(len(weights), width * height // (columns * lines))
-    left = total - sum(weights[:count])
-    grown = 0.0  # the rest's weight, where it must be more than it is to be seen
+    left = more + sum(weights[count:])
     while count:
-        rest = [max(float(left), grown)] if left else []
-        rects = squarify([*weights[:count], *rest], width, height)
-        small = (number for number, rect in enumerate(rects) if rect.width < columns or rect.height < lines)
-        first = next(small, None)
-        if first is None:
-            return Tiling(rects[:count], rects[count] if rest else None)
-        if first == count and grown < total:
-            grown = 2 * max(*rest, total / (width * height))
-        else:
-            fewer = min(first, count - 1)
-            left += sum(weights[fewer:count])
-            count, grown = fewer, 0.0
+        rects = squarify([*weights[:count], *([left] if left else [])], width, height)
+        small = _first_small(rects, least)
+        if small is None:
+            return Tiling(rects[:count], rects[count] if left else None)
+        if small == count and (strip := _strip(width, height, least)):
+            along = width - strip.width, height
+            rects = squarify(weights[:count], *(along if strip.x else (width, height - strip.height)))
+            small = _first_small(rects, least)
+            if small is None:
+                return Tiling(rects, strip)
+        fewer = min(small, count - 1)
+        left += sum(weights[fewer:count])
+        count = fewer
     return _unscaled(weights, width, height, least)
+
+
+def _strip(width: int, height: int, least: tuple[int, int]) -> Rect | None:
+    """The smallest strip along an edge that leaves anything of the area."""
+    columns, lines = least
+    found = [Rect(0, height - lines, width, lines)] if height > lines else []
+    found += [Rect(width - columns, 0, columns, height)] if width > columns else []
+    return min(found, key=lambda strip: strip.area, default=None)
+
+
+def _first_small(rects: Sequence[Rect], least: tuple[int, int]) -> int | None:
+    """The number of the first rectangle that is narrower or lower than it may be."""
+    small = (number for number, rect in enumerate(rects) if rect.width < least[0] or rect.height < least[1])
+    return next(small, None)
 
 
 def _unscaled(weights: Sequence[int], width: int, height: int, least: tuple[int, int]) -> Tiling:
@@ -82,7 +95,7 @@ def _unscaled(weights: Sequence[int], width: int, height: int, least: tuple[int,
         count = min(len(weights), width * height // (2 * columns * lines))
         while count:
             rects = squarify([*weights[:count], sum(weights[:count]) / others], width, height)
-            if all(rect.width >= columns and rect.height >= lines for rect in rects):
+            if _first_small(rects, least) is None:
                 return Tiling(rects[:count], rects[count], scaled=False)
             count = count * 4 // 5
     return Tiling((), Rect(0, 0, width, height), scaled=False)
