@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 
 import pytest
@@ -18,7 +18,7 @@ from imgscope.layers import view as view_module
 from imgscope.layers.overlay import ROOT, Overlay, State
 from imgscope.layers.rows import Rows, Tree, gathered, sums
 from imgscope.layers.search import Pattern, search
-from imgscope.layers.view import LayerView, Lens, Sort, Views, dead_versions
+from imgscope.layers.view import STATES, LayerView, Lens, Sort, Views, dead_versions
 from tests.support.stacks import Member, file, folder, hardlink, merged, stacks, whiteout
 
 
@@ -90,18 +90,42 @@ def below(view: LayerView, node: int) -> Iterator[int]:
         yield from below(view, child)
 
 
-def shown(view: LayerView, sort: Sort, text: str, is_open: Callable[[int], bool]) -> list[int]:
-    """The rows, walked from the root."""
-    found = [node for node in below(view, ROOT) if not text or is_found(view, node, text)]
-    kept = set(found)
+def is_wanted(view: LayerView, node: int, lens: Lens) -> bool:
+    """Whether a path is shown for itself, not for what is below it."""
+    state, overlay = view.state(node), view.overlay
+    if not view.merged:
+        return state in lens.states and not (state == State.UNCHANGED and view.has_children(node))
+    own = [
+        number
+        for number in range(lens.above + 1, view.layer + 1)
+        if (version := overlay.at(node, number)) >= 0
+        and overlay.layer[version] == number
+        and (overlay.state_in(node, number) != State.UNCHANGED or overlay.file_size(version))
+    ]
+    return state in lens.states and (not lens.above or bool(own))
+
+
+def and_above(view: LayerView, found: Iterable[int]) -> set[int]:
+    """Nodes, and the directories they are in."""
+    kept = set()
     for node in found:
-        kept.update(below(view, node))
         while node > ROOT:
             kept.add(node)
             node = view.overlay.parents[node]
+    return kept
+
+
+def shown(view: LayerView, lens: Lens, is_open: Callable[[int], bool]) -> list[int]:
+    """The rows, walked from the root."""
+    kept = and_above(view, (node for node in below(view, ROOT) if is_wanted(view, node, lens)))
+    if lens.pattern:
+        found = {node for node in kept if is_found(view, node, lens.pattern.text)}
+        kept = and_above(view, found) | {
+            child for node in found for child in below(view, node) if child in kept
+        }
 
     def walk(node: int) -> Iterator[int]:
-        for child in siblings(view, node, sort):
+        for child in siblings(view, node, lens.sort):
             if child in kept:
                 yield child
                 if is_open(child):
@@ -119,21 +143,29 @@ PATTERNS = st.sampled_from(
 )
 
 
+LENSES = st.builds(
+    Lens,
+    st.sampled_from(Sort),
+    PATTERNS.map(lambda text: Pattern(text) if text else None),
+    st.one_of(st.just(STATES), st.frozensets(st.sampled_from(sorted(STATES)))),
+    st.sampled_from([0, 0, 1, 2, 3]),
+)
+
+
 @given(
     stacks(),
     st.booleans(),
-    st.sampled_from(Sort),
-    PATTERNS,
+    LENSES,
     st.lists(st.tuples(st.sampled_from(["fold", "unfold"]), st.integers(0, 50)), max_size=12),
 )
 def test_rows_are_what_a_walk_of_the_open_directories_sees(
-    layers: list[list[Member]], whole: bool, sort: Sort, text: str, actions: list[tuple[str, int]]
+    layers: list[list[Member]], whole: bool, lens: Lens, actions: list[tuple[str, int]]
 ) -> None:
     view = look(merged(*layers), len(layers), whole=whole)
-    tree = view.arranged(Lens(sort, Pattern(text) if text else None))
+    tree = view.arranged(lens)
     opened = set(range(len(view.overlay)))
     rows = Rows(tree, bytearray(len(tree)))
-    assert nodes(rows) == shown(view, sort, text, opened.__contains__)
+    assert nodes(rows) == shown(view, lens, opened.__contains__)
     for action, number in actions:
         if not len(rows):
             break
@@ -148,10 +180,18 @@ def test_rows_are_what_a_walk_of_the_open_directories_sees(
         else:
             rows.unfold(row)
             opened.add(node)
-        seen = shown(view, sort, text, opened.__contains__)
+        seen = shown(view, lens, opened.__contains__)
         assert nodes(rows) == seen
         assert nodes(Rows(tree, rows.closed)) == seen
         assert all(rows.row(rows[row]) == row for row in range(len(rows)))
+
+
+@given(stacks(), st.booleans())
+def test_dead_bytes_of_what_is_shown(layers: list[list[Member]], whole: bool) -> None:
+    view = look(merged(*layers), 1, whole=whole)
+    assert {node: view.dead(node) for node in view.tree.nodes} == {
+        node: dead_bytes(view, node) for node in view.tree.nodes
+    }
 
 
 @given(stacks(), PATTERNS)
@@ -234,7 +274,7 @@ def test_a_long_directory_is_sorted_as_a_short_one(monkeypatch: pytest.MonkeyPat
     layer += [folder(f"d/{number}x") for number in range(9, 0, -1)]
     short = look(merged(layer), 1)
     expected = [short.arranged(Lens(sort)).nodes for sort in Sort]
-    monkeypatch.setattr(view_module, "BLOCK", 8)
+    monkeypatch.setattr(rows_module, "BLOCK", 8)
     long = look(merged(layer), 1)
     assert [long.arranged(Lens(sort)).nodes for sort in Sort] == expected
 
@@ -413,6 +453,20 @@ def test_a_small_change_of_a_large_image() -> None:
     assert [path(view, node) for node in view.tree.nodes] == ["/", "/d", "/d/7", "/e"]
     assert [view.size(node) for node in view.tree.nodes] == [5, 5, 5, 0]
     assert view.children(view.overlay.find(b"d")) == [view.overlay.find(b"d/7")]
+
+
+def test_another_lens_on_the_same_view() -> None:
+    """What is kept of one lens is never taken for another."""
+    view = look(merged(*STACK), 2)
+    lenses = [
+        Lens(sort, Pattern(text) if text else None, states, above)
+        for text in ("", "l", "li", "~l", "lib", "*")
+        for sort in Sort
+        for states in (STATES, STATES - {State.UNCHANGED}, frozenset[State]())
+        for above in (0, 1, 2)
+    ]
+    for lens in lenses:
+        assert view.arranged(lens).nodes == look(view.overlay, 2).arranged(lens).nodes, lens
 
 
 def test_an_empty_tree_has_no_rows() -> None:

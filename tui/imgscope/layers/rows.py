@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from heapq import merge
 from itertools import accumulate, compress, islice
 from operator import or_
 
@@ -32,6 +33,21 @@ def gathered(column: array[int], places: array[int]) -> array[int]:
     for start in range(0, len(places), BLOCK):
         found.extend(map(column.__getitem__, places[start : start + BLOCK]))
     return found
+
+
+def joined(how: Callable[[int, int], int], one: bytearray, other: bytearray) -> bytearray:
+    """Two columns of 0 and 1 made one, by `and_` or `or_`: as large numbers, all at once."""
+    return bytearray(how(int.from_bytes(one), int.from_bytes(other)).to_bytes(len(one)))
+
+
+def sort(nodes: list[int], key: Callable[[int], int | bytes], *, reverse: bool = False) -> None:
+    """Sort in place; a long list in pieces, for other threads wait for a sort however long it takes."""
+    if len(nodes) <= BLOCK:
+        nodes.sort(key=key, reverse=reverse)
+        return
+    starts = range(0, len(nodes), BLOCK)
+    pieces = [sorted(nodes[start : start + BLOCK], key=key, reverse=reverse) for start in starts]
+    nodes[:] = merge(*pieces, key=key, reverse=reverse)
 
 
 class Tree:
@@ -86,7 +102,7 @@ class Tree:
     def filtered(self, marks: bytearray) -> Tree:
         """The nodes that match, what is below them, and the way there; `marks` tells matches by position."""
         on_way = self._way_to(marks)
-        shown = bytearray(map(or_, marks, on_way))
+        shown = joined(or_, marks, on_way)
         covered = 0
         for position in self.folders:
             if marks[position] and position >= covered:
@@ -96,7 +112,7 @@ class Tree:
 
     def reduced(self, wanted: bytearray) -> Tree:
         """The nodes that are wanted, by position, and the way there; nothing counts as a match."""
-        return self._part(bytearray(map(or_, wanted, self._way_to(wanted))))
+        return self._part(joined(or_, wanted, self._way_to(wanted)))
 
     def _way_to(self, marks: bytearray) -> bytearray:
         """A byte per position, 1 where a mark stands below."""

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from heapq import merge
 from operator import and_, sub
 from threading import Lock
 
 from imgscope.job import Job
 from imgscope.layers.index import Kind
-from imgscope.layers.overlay import REMOVED, ROOT, Overlay, State
-from imgscope.layers.rows import BLOCK, Tree, gathered, sums
+from imgscope.layers.overlay import ROOT, Overlay, State
+from imgscope.layers.rows import BLOCK, Tree, gathered, joined, sort, sums
 from imgscope.layers.search import Pattern, search
+from imgscope.layers.taking import Taking
 
 _KEPT = 1_000_000  # rows of all the views of an image that are kept
 
@@ -36,9 +36,9 @@ STATES = frozenset(State) - {State.NONE}  # all that a path which is shown can h
 class Lens:
     """What of a view is shown, and in what order.
 
-    Of paths in other `states`, and in the merged tree of those that layers up to `above` hold, only the
-    directories on the way to others are shown. In a layer's own changes an UNCHANGED directory is never
-    more than that.
+    Of paths in other `states`, and in the merged tree of those that layers up to `above` hold (which no
+    layer from there on changes, or stores bytes of), only the directories on the way to others are shown.
+    In a layer's own changes an UNCHANGED directory with something in it is never more than that.
     """
 
     sort: Sort = Sort.NAME
@@ -70,10 +70,11 @@ class LayerView:
         self.layer = layer
         self.merged = merged
         self._dead = dead
+        self._dying = array("q")  # sums of what is dead, once they are asked for
         self._orders: dict[Sort, Tree] = {}
         self._reduced: tuple[Lens, Tree] | None = None  # what was shown last of it, before a search
         self._found: tuple[Lens, Pattern, Tree] | None = None  # the last search
-        take = _Taking(overlay, layer, merged, job or Job())
+        take = Taking(overlay, layer, merged, job or Job())
         self.tree = take.tree()
         nodes = self.tree.nodes
         if len(nodes) * 16 < len(overlay):
@@ -113,6 +114,17 @@ class LayerView:
         A file of several names is gone with the one that it was stored under.
         """
         return self._sum(self._gone, node)
+
+    def dead(self, node: int) -> int:
+        """Bytes of the copies at and below a node that are shown and dead in the final image."""
+        return self._sum(self._dead_totals(), node)
+
+    def _dead_totals(self) -> array[int]:
+        if not self._dying:
+            size, version = self.overlay.file_size, self.version
+            own = (size(version(node)) if self.is_dead(node) else 0 for node in self.tree.nodes)
+            self._dying = sums("q", own)
+        return self._dying
 
     def state(self, node: int) -> State:
         """What the layer does to a node; UNCHANGED for a directory that is only on the way."""
@@ -167,14 +179,16 @@ class LayerView:
             for number in range(above + 1, self.layer + 1):
                 job.check()
                 for place, version in self._touched(number):
-                    # a directory that a layer carries along stays that of the layers below
+                    # what a layer only carries along stays that of the layers below
                     if self.overlay.state[version] != State.UNCHANGED or self.overlay.file_size(version):
                         mine[place] = 1
-            marks = bytearray(map(and_, marks, mine))
-        job.check()
-        if tree is not self.tree:
-            marks = bytearray(map(marks.__getitem__, map(self._places.__getitem__, tree.nodes)))
-        return tree.reduced(marks)
+            marks = joined(and_, marks, mine)
+        wanted = bytearray()
+        for start in range(0, len(tree), BLOCK):
+            job.check()
+            places = map(self._places.__getitem__, tree.nodes[start : start + BLOCK])
+            wanted += bytes(map(marks.__getitem__, places))
+        return tree.reduced(wanted)
 
     def _states(self) -> bytearray:
         """The state of each place."""
@@ -191,38 +205,35 @@ class LayerView:
             if (place := known(nodes[version])) >= 0:
                 yield place, version
 
-    def _sorted(self, sort: Sort, job: Job) -> Tree:
+    def _sorted(self, order: Sort, job: Job) -> Tree:
         nodes, spans = self.tree.nodes, self.tree.spans
-        keys = self._keys(sort)
-        order, folders = array("i"), array("i")
+        keys = self._keys(order)
+        places, folders = array("i"), array("i")
         stack = [0]
         while stack:
             place = stack.pop()
-            order.append(place)
+            places.append(place)
             if spans[place] > 1:
                 job.check()
-                folders.append(len(order) - 1)
+                folders.append(len(places) - 1)
                 below = list(self.tree.children(place))
                 below.reverse()  # the last is taken first, and equals stay in the order of their names
-                _sort(below, keys.__getitem__)
+                sort(below, keys.__getitem__)
                 stack += below
-        return Tree(gathered(nodes, order), gathered(spans, order), folders)
+        return Tree(gathered(nodes, places), gathered(spans, places), folders)
 
-    def _keys(self, sort: Sort) -> array[int]:
+    def _keys(self, order: Sort) -> array[int]:
         """What is sorted by, for each place."""
-        nodes, spans, file_size = self.tree.nodes, self.tree.spans, self.overlay.file_size
-        if sort == Sort.STATE:
+        nodes, spans = self.tree.nodes, self.tree.spans
+        if order == Sort.STATE:
             return self._ranks()
-        if sort == Sort.DEAD:
-            totals = sums("q", (file_size(self.version(node)) if self.is_dead(node) else 0 for node in nodes))
-        else:
-            totals = self._sizes
+        totals = self._dead_totals() if order == Sort.DEAD else self._sizes
         keys = array("q")
         for start in range(0, len(nodes), BLOCK):
             keys.extend(map(sub, totals[start + 1 : start + 1 + BLOCK], totals[start : start + BLOCK]))
         for place in self.tree.folders:
             keys[place] = totals[place + spans[place]] - totals[place]
-        if sort == Sort.SIZE and self._gone:  # where nothing is stored, what is gone is shown
+        if order == Sort.SIZE and self._gone:  # where nothing is stored, what is gone is shown
             for place, node in enumerate(nodes):
                 keys[place] = keys[place] or self.gone(node)
         return keys
@@ -234,112 +245,9 @@ class LayerView:
             bytes(order.index(State(n)) if n in order else 0 for n in range(256))
         )
         for place in reversed(self.tree.folders):
-            ranks[place] = max(ranks[place], *map(ranks.__getitem__, self.tree.children(place)))
+            below = max(map(ranks.__getitem__, self.tree.children(place)))
+            ranks[place] = max(ranks[place], below)
         return array("q", iter(ranks))
-
-
-class _Taking:
-    """The nodes of a view and their own bytes, before they are in order."""
-
-    def __init__(self, overlay: Overlay, layer: int, merged: bool, job: Job) -> None:
-        self._overlay = overlay
-        self._layer = layer
-        self._merged = merged
-        self._job = job
-        count = len(overlay)
-        self.sizes = array("q", bytes(8 * count))
-        self.gone: dict[int, int] = {}
-        self._plain = bytearray(count)  # 1 for what is shown and no directory
-        self._children: dict[int, list[int]] = {}
-        strays: dict[int, int] = {}  # file → one of its names, where its first name is gone
-        if merged:
-            self._take_merged(strays)
-        else:
-            self._take_changes(strays)
-        for version, node in strays.items():
-            self.sizes[node] = overlay.file_size(version)
-
-    def _take_merged(self, strays: dict[int, int]) -> None:
-        overlay, top = self._overlay, self._layer
-        heads, layers, below, entries = overlay.heads, overlay.layer, overlay.below, overlay.entry
-        contents, parents, plain, sizes = overlay.content, overlay.parents, self._plain, self.sizes
-        columns = [index.sizes for index in overlay.layers]
-        children: dict[int, list[int]] = self._children
-        for start in range(1, len(overlay), BLOCK):
-            self._job.check()
-            for node in range(start, min(start + BLOCK, len(overlay))):
-                version = heads[node]
-                while version >= 0 and layers[version] > top:
-                    version = below[version]
-                if version < 0 or (entry := entries[version]) == REMOVED:
-                    continue
-                content = contents[version]
-                if content >= 0:
-                    plain[node] = 1
-                    if content == version:
-                        sizes[node] = columns[layers[version] - 1][entry]
-                    elif overlay.at(overlay.node[content], top) != content:
-                        strays.setdefault(content, node)
-                parent = parents[node]
-                if parent in children:
-                    children[parent].append(node)
-                else:
-                    children[parent] = [node]
-
-    def _take_changes(self, strays: dict[int, int]) -> None:
-        overlay, layer, parents = self._overlay, self._layer, self._overlay.parents
-        seen = bytearray(len(overlay))
-        seen[ROOT] = 1
-        for count, version in enumerate(overlay.versions(layer)):
-            if count % BLOCK == 0:
-                self._job.check()
-            node, content, size = overlay.node[version], overlay.content[version], overlay.file_size(version)
-            if overlay.state[version] == State.UNCHANGED and not size:
-                continue  # a directory that layers carry along
-            self.sizes[node] = size
-            if overlay.entry[version] == REMOVED:
-                was = overlay.at(node, layer - 1)
-                if was >= 0:
-                    content = overlay.content[was]
-                    if gone := overlay.file_size(was):
-                        self.gone[node] = gone
-            elif (
-                content not in (-1, version)
-                and overlay.layer[content] == layer
-                and overlay.at(overlay.node[content], layer) != content
-            ):
-                strays.setdefault(content, node)
-            self._plain[node] = content >= 0
-            while not seen[node]:
-                seen[node] = 1
-                self._children.setdefault(parents[node], []).append(node)
-                node = parents[node]
-
-    def tree(self) -> Tree:
-        """All nodes in the order of names, directories first."""
-        children, names, plain = self._children, self._overlay.names, self._plain
-        nodes, folders = array("i"), array("i")
-        ends: list[tuple[int, int]] = []
-        stack = [ROOT]
-        while stack:
-            node = stack.pop()
-            if node < 0:  # all that is below a folder was seen
-                ends.append((~node, len(nodes)))
-            elif node in children:
-                self._job.check()
-                stack.append(~len(nodes))
-                folders.append(len(nodes))
-                nodes.append(node)
-                below = children.pop(node)
-                _sort(below, names.__getitem__, reverse=True)  # the last is taken first
-                _sort(below, plain.__getitem__, reverse=True)
-                stack += below
-            else:
-                nodes.append(node)
-        spans = array("i", (1,)) * len(nodes)
-        for place, end in ends:
-            spans[place] = end - place
-        return Tree(nodes, spans, folders)
 
 
 class Views:
@@ -371,13 +279,3 @@ def dead_versions(overlay: Overlay) -> bytearray:
     for version in overlay.died:
         marks[version] = overlay.file_size(version) > 0
     return marks
-
-
-def _sort(nodes: list[int], key: Callable[[int], int | bytes], *, reverse: bool = False) -> None:
-    """Sort in place; a long list in pieces, for other threads wait for a sort however long it takes."""
-    if len(nodes) <= BLOCK:
-        nodes.sort(key=key, reverse=reverse)
-        return
-    starts = range(0, len(nodes), BLOCK)
-    pieces = [sorted(nodes[start : start + BLOCK], key=key, reverse=reverse) for start in starts]
-    nodes[:] = merge(*pieces, key=key, reverse=reverse)
