@@ -28,6 +28,9 @@ HOMES = {
     "rmi": "remove",
     **dict.fromkeys(("prune", "clean"), "prune"),
     "cache": "cache",
+    **dict.fromkeys(("cat", "extract", "files"), "files"),
+    "dockerfile": "dockerfile",
+    "compare": "compare",
 }
 
 

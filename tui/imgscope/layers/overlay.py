@@ -420,6 +420,10 @@ class Overlay:
         """All nodes that ever stood in a directory, in the order they came."""
         return tuple(self._children.get(node, {}).values())
 
+    def named(self, node: int) -> Mapping[bytes, int]:
+        """All nodes that ever stood in a directory, by name."""
+        return self._children.get(node, {})
+
     def at(self, node: int, layer: int | None = None) -> int:
         """The node's version in the merge of layers 1..layer (None: of all), or -1 where it is not there."""
         version = self._newest(node, layer)

@@ -1,0 +1,479 @@
+"""Two merged file trees side by side: which paths are only in one of them, and what differs in the others.
+
+The trees are those of whole images, A and B. Every path that either of them ever named is a number: a node of
+A's overlay keeps its own, one that only B knows is `len(a)` + its number there. A parent's number is lower
+than its children's. What differs is kept in columns by these numbers, and nothing else is kept of a path.
+
+Contents are the same for sure where both are the same entry of the same layer (diff ID) or have the same
+digest. They differ for sure where their sizes do, or the CRC-64 that an engine noted. Everything else must be
+read: `undecided` says what, `settle` takes the answers.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from enum import Enum
+from heapq import merge
+from typing import NamedTuple
+
+from imgscope.job import Job
+from imgscope.layers.index import Kind, LayerIndex
+from imgscope.layers.overlay import REMOVED, ROOT, Overlay, State
+from imgscope.layers.rows import BLOCK, Tree
+
+DIFFERENT = (State.ADDED, State.REMOVED, State.CONTENT, State.METADATA)
+
+
+class Order(Enum):
+    """The order of what stands in one directory."""
+
+    NAME = "name"  # directories first
+    SIZE = "size"  # most bytes that differ first
+
+
+class Total(NamedTuple):
+    """All paths of one state: how many, and the bytes of their files in A and in B."""
+
+    paths: int
+    a: int
+    b: int
+
+
+class _Side(NamedTuple):
+    """One of the overlays, and which path holds the bytes of a file of several names."""
+
+    overlay: Overlay
+    layers: Sequence[int]  # for each layer a number; where A and B have the same, they are the same layer
+    groups: dict[int, int]  # content → a number of its set of names, where it has several
+    holders: dict[int, int]  # content → the node that its bytes count for, where that is not its own
+
+
+class FileComparison:
+    """The files of A and B. `layers_a` and `layers_b` name the layers' contents, None: like no other.
+
+    States are those of B against A: ADDED is only in B, REMOVED only in A. Paths that were made a different
+    kind of thing count as CONTENT. Construction takes time in the number of all paths and raises
+    `CancelledError`; until `settle` the undecided count as CONTENT.
+    """
+
+    def __init__(
+        self,
+        a: Overlay,
+        b: Overlay,
+        layers_a: Sequence[str | None] = (),
+        layers_b: Sequence[str | None] = (),
+        job: Job | None = None,
+    ) -> None:
+        self._job = job or Job()
+        self.a, self.b = a, b
+        self._shift = len(a)
+        self._match = self._matched()  # node of B → number
+        self._partner = array("i", (-1,)) * len(a)  # node of A → node of B, or -1
+        for node, number in enumerate(self._match):
+            if number < self._shift:
+                self._partner[number] = node
+        self.parents = a.parents + array("i", (self._match[up] if up >= 0 else -1 for up in b.parents))
+        known: dict[str, int] = {}
+        names: dict[tuple[bytes, ...], int] = {}
+        self._sides = tuple(
+            _Side(overlay, _codes(overlay, layers, known, sign), *self._links(overlay, names))
+            for overlay, layers, sign in ((a, layers_a, 1), (b, layers_b, -1))
+        )
+        self.states = bytearray(len(self.parents))  # a `State` for each number
+        self._unread = array("i")  # the numbers of those that must be read
+        self._timed = bytearray(len(self.parents))  # 1 where nothing but the mtime differs
+        self._own = tuple(array("q", bytes(8 * len(self.parents))) for _ in range(2))  # bytes in A, in B
+        self._judge()
+        self._finish()
+
+    # -- building ---------------------------------------------------------------------------------
+
+    def _matched(self) -> array[int]:
+        """For each node of B its number."""
+        a, b, shift = self.a, self.b, self._shift
+        match = array("i", (ROOT,))
+        last, siblings = -1, a.named(ROOT)
+        for node in range(1, len(b)):
+            if node % BLOCK == 0:
+                self._job.check()
+            if (parent := b.parents[node]) != last:
+                last, number = parent, match[parent]
+                siblings = a.named(number) if number < shift else {}
+            match.append(siblings.get(b.names[node], shift + node))
+        return match
+
+    def _links(
+        self, overlay: Overlay, known: dict[tuple[bytes, ...], int]
+    ) -> tuple[dict[int, int], dict[int, int]]:
+        """Of files that have, or had, several names: their set of names, and the one that counts."""
+        names: dict[int, list[int]] = {}
+        content, heads, entry = overlay.content, overlay.heads, overlay.entry
+        for node, head in enumerate(heads):
+            if head >= 0 and content[head] not in (-1, head) and entry[head] != REMOVED:
+                names.setdefault(content[head], []).append(node)
+        groups, holders = {}, {}
+        for made, nodes in names.items():
+            if heads[overlay.node[made]] == made:
+                nodes.append(overlay.node[made])
+            paths = sorted(zip(overlay.paths(nodes), nodes, strict=True))
+            holders[made] = paths[0][1]
+            if len(paths) > 1:
+                groups[made] = known.setdefault(tuple(path for path, _ in paths), len(known))
+        return groups, holders
+
+    def _judge(self) -> None:
+        """Give each path that is there its state, and its own bytes on both sides."""
+        one, other = self._sides
+        sizes_a, sizes_b = self._own
+        heads_a, heads_b = self.a.heads, self.b.heads
+        entry_a, entry_b = self.a.entry, self.b.entry
+        states, shift = self.states, self._shift
+        for number in range(len(states)):
+            if number % BLOCK == 0:
+                self._job.check()
+            node_a = number if number < shift else -1
+            node_b = self._partner[number] if node_a >= 0 else number - shift
+            was = heads_a[node_a] if node_a >= 0 else -1
+            now = heads_b[node_b] if node_b >= 0 else -1
+            there = was >= 0 and entry_a[was] != REMOVED
+            here = now >= 0 and entry_b[now] != REMOVED
+            if number == ROOT:
+                there = here = True
+            elif node_a < 0 and self._match[node_b] != number:
+                continue  # a node of B that goes by its number in A
+            if there:
+                sizes_a[number] = _own(one, node_a, was)
+            if here:
+                sizes_b[number] = _own(other, node_b, now)
+            if there and here:
+                states[number] = self._compared(number, was, now)
+            elif there or here:
+                states[number] = State.REMOVED if there else State.ADDED
+
+    def _compared(self, number: int, was: int, now: int) -> State:
+        a, b = self._sides
+        made, other = _inode(a.overlay, was), _inode(b.overlay, now)
+        if was >= 0 and now >= 0:
+            entry = a.overlay.entry[made]
+            if (
+                entry >= 0
+                and entry == b.overlay.entry[other]
+                and a.layers[a.overlay.layer[made] - 1] == b.layers[b.overlay.layer[other] - 1]
+                and a.overlay.file_size(made) == b.overlay.file_size(other)
+            ):
+                return State.UNCHANGED if _same_links(a, b, made, other) else State.METADATA
+        kind = _kind(a.overlay, made)
+        if kind != _kind(b.overlay, other):
+            return State.CONTENT
+        if kind == Kind.FILE:
+            size = a.overlay.file_size(made)
+            if size != b.overlay.file_size(other):
+                return State.CONTENT
+            if size and (same := _same_content(a.overlay, b.overlay, made, other)) is not True:
+                if same is None:
+                    self._unread.append(number)
+                return State.CONTENT
+        elif kind != Kind.DIRECTORY:
+            (mine, entry), (theirs, its) = _entry(a.overlay, made), _entry(b.overlay, other)
+            if (mine.links.get(entry), mine.devices.get(entry)) != (
+                theirs.links.get(its),
+                theirs.devices.get(its),
+            ):
+                return State.CONTENT
+        return self._same(number, was, now)
+
+    def _same(self, number: int, was: int, now: int) -> State:
+        """The state of a path whose content is the same."""
+        differs = tuple(self._metadata(was, now))
+        self._timed[number] = differs == ("mtime",)
+        return State.METADATA if differs else State.UNCHANGED
+
+    def _metadata(self, was: int, now: int) -> Iterator[str]:
+        """What of the metadata of two versions differs."""
+        a, b = self._sides
+        made, other = _inode(a.overlay, was), _inode(b.overlay, now)
+        implied = [
+            version < 0 or side.overlay.entry[version] < 0 for side, version in ((a, made), (b, other))
+        ]
+        if any(implied):
+            if not all(implied):
+                yield "entry"  # one side stores the directory, the other only what is in it
+            return
+        (mine, entry), (theirs, its) = _entry(a.overlay, made), _entry(b.overlay, other)
+        if mine.modes[entry] != theirs.modes[its]:
+            yield "mode"
+        if mine.uids[entry] != theirs.uids[its] or mine.gids[entry] != theirs.gids[its]:
+            yield "owner"
+        if mine.mtimes[entry] != theirs.mtimes[its]:
+            yield "mtime"
+        if (left := mine.xattrs.get(entry)) != (right := theirs.xattrs.get(its)) and sorted(
+            left or ()
+        ) != sorted(right or ()):
+            yield "xattrs"
+        if not _same_links(a, b, made, other):
+            yield "links"
+
+    # -- contents -----------------------------------------------------------------------------------
+
+    def undecided(self) -> tuple[list[int], list[int]]:
+        """The contents to be read: versions of A, and of B, that store files; each once."""
+        wanted = []
+        for side, overlay in enumerate((self.a, self.b)):
+            made = {_inode(overlay, self.version(number, side)) for number in self._unread}
+            wanted.append(sorted(version for version in made if _digest(overlay, version) is None))
+        return wanted[0], wanted[1]
+
+    def settle(self, a: Mapping[int, bytes], b: Mapping[int, bytes]) -> int:
+        """Take the SHA-256 of contents, holes filled, by version; decide and sum up anew.
+
+        Returns how many paths are undecided still, for want of a digest. They count as CONTENT.
+        """
+        left = array("i")
+        for number in self._unread:
+            digests = []
+            for side, (overlay, read) in enumerate(((self.a, a), (self.b, b))):
+                made = _inode(overlay, self.version(number, side))
+                digests.append(read.get(made) or _digest(overlay, made))
+            if None in digests:
+                left.append(number)
+            elif digests[0] == digests[1]:
+                self.states[number] = self._same(number, self.version(number, 0), self.version(number, 1))
+        self._unread = left
+        self._finish()
+        return len(left)
+
+    # -- summing up ---------------------------------------------------------------------------------
+
+    def _finish(self) -> None:
+        """The totals, and the bytes that differ at and below each path."""
+        states, parents, (own_a, own_b) = self.states, self.parents, self._own
+        sizes_a, sizes_b, weights = own_a[:], own_b[:], array("q", bytes(8 * len(states)))
+        found = {state: [0, 0, 0] for state in DIFFERENT}
+        below: dict[int, list[int]] = {}
+        seen = bytearray(len(states))
+        seen[ROOT] = 1
+        for number, state in enumerate(states):
+            if number % BLOCK == 0:
+                self._job.check()
+            if state <= State.UNCHANGED:
+                continue
+            weights[number] = self._weigh(number)
+            total = found[State(state)]
+            total[0] += 1
+            total[1] += own_a[number]
+            total[2] += own_b[number]
+            while not seen[number]:
+                seen[number] = 1
+                below.setdefault(parents[number], []).append(number)
+                number = parents[number]
+        for number in range(len(states) - 1, ROOT, -1):
+            parent = parents[number]
+            sizes_a[parent] += sizes_a[number]
+            sizes_b[parent] += sizes_b[number]
+            weights[parent] += weights[number]
+        self.totals = {state: Total(*numbers) for state, numbers in found.items()}
+        self.only_times = self._timed.count(1)  # paths of which nothing but the mtime differs
+        self._sizes, self._weights, self._below = (sizes_a, sizes_b), weights, below
+
+    def _weigh(self, number: int) -> int:
+        """The bytes that differ of a path itself."""
+        a, b = self._own[0][number], self._own[1][number]
+        return abs(b - a) if self.states[number] == State.METADATA else max(a, b)
+
+    # -- asking -------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        """How many paths differ."""
+        return sum(total.paths for total in self.totals.values())
+
+    def number(self, node: int, side: int) -> int:
+        """The number of a node of A (side 0) or of B (1)."""
+        return node if side == 0 else self._match[node]
+
+    def node(self, number: int, side: int) -> int:
+        """The node of a path in A (side 0) or in B (1), or -1."""
+        if side == 0:
+            return number if number < self._shift else -1
+        return self._partner[number] if number < self._shift else number - self._shift
+
+    def version(self, number: int, side: int) -> int:
+        """The version of a path in A (side 0) or in B (1), -1 where it is not there, or only implied."""
+        node = self.node(number, side)
+        return (self.a, self.b)[side].at(node) if node >= 0 else -1
+
+    def name(self, number: int) -> bytes:
+        return self.a.names[number] if number < self._shift else self.b.names[number - self._shift]
+
+    def path(self, number: int) -> bytes:
+        """The path, without a leading slash; the root is empty."""
+        if number < self._shift:
+            return self.a.path(number)
+        return self.b.path(number - self._shift)
+
+    def state(self, number: int) -> State:
+        """What became of a path from A to B; UNCHANGED for a directory that is only on the way."""
+        return State(self.states[number])
+
+    def size(self, number: int) -> tuple[int, int]:
+        """Bytes of the files at and below a path, in A and in B; a file of several names counts once."""
+        return self._sizes[0][number], self._sizes[1][number]
+
+    def own(self, number: int) -> tuple[int, int]:
+        """Bytes of a path itself, in A and in B: 0 for directories, and for all but one name of a file."""
+        return self._own[0][number], self._own[1][number]
+
+    def weight(self, number: int) -> int:
+        """Bytes of what differs at and below a path: of a changed file the larger of its sizes."""
+        return self._weights[number]
+
+    def kinds(self, number: int) -> tuple[Kind | None, Kind | None]:
+        """What the path is in A and in B, None where it is not there."""
+        found: list[Kind | None] = []
+        for side, overlay in enumerate((self.a, self.b)):
+            version = self.version(number, side)
+            there = version >= 0 or number == ROOT
+            found.append(_kind(overlay, _inode(overlay, version)) if there else None)
+        return found[0], found[1]
+
+    def is_directory(self, number: int) -> bool:
+        """Whether the path is a directory in B, or in A where B does not have it."""
+        was, now = self.kinds(number)
+        return (was if now is None else now) == Kind.DIRECTORY
+
+    def changes(self, number: int) -> tuple[str, ...]:
+        """What differs: among kind, content, target, device, mode, owner, mtime, xattrs, links, entry.
+
+        `links` are the other names of a file; `entry` is a directory that only one image stores as such,
+        while the other has just paths in it.
+        """
+        state = self.states[number]
+        if state not in (State.CONTENT, State.METADATA):
+            return ()
+        found: list[str] = []
+        if state == State.CONTENT:
+            was, now = self.kinds(number)
+            if was != now:
+                return ("kind",)
+            names = {Kind.FILE: "content", Kind.SYMLINK: "target"}
+            found.append(names.get(was or Kind.FILE, "device"))
+        found += self._metadata(self.version(number, 0), self.version(number, 1))
+        return tuple(found)
+
+    def arranged(self, order: Order = Order.NAME, job: Job | None = None) -> Tree:
+        """What differs as a tree of numbers, with the directories on the way; raises `CancelledError`."""
+        job = job or Job()
+        below, weights = self._below, self._weights
+        nodes, folders = array("i"), array("i")
+        ends: list[tuple[int, int]] = []
+        stack = [ROOT]
+        while stack:
+            number = stack.pop()
+            if number < 0:  # all that is below a directory was seen
+                ends.append((~number, len(nodes)))
+                continue
+            if inside := below.get(number):
+                job.check()
+                stack.append(~len(nodes))
+                folders.append(len(nodes))
+                inside = _sorted(inside, self.name)
+                if order == Order.SIZE:
+                    inside = _sorted(inside, lambda number: -weights[number])
+                else:
+                    inside = _sorted(
+                        inside, lambda number: not (number in below or self.is_directory(number))
+                    )
+                stack += reversed(inside)  # the last is taken first
+            nodes.append(number)
+        spans = array("i", (1,)) * len(nodes)
+        for place, end in ends:
+            spans[place] = end - place
+        return Tree(nodes, spans, folders)
+
+    def largest(self) -> list[int]:
+        """All paths that differ: most bytes first, those with another mtime only last, else by path."""
+        numbers = [number for number, state in enumerate(self.states) if state > State.UNCHANGED]
+        paths = dict(zip(numbers, self.paths(numbers), strict=True))
+        return sorted(numbers, key=lambda number: (-self._weigh(number), self._timed[number], paths[number]))
+
+    def listed(self) -> Iterator[int]:
+        """All paths that differ, in the order of the tree."""
+        return (number for number in self.arranged().nodes if self.states[number] > State.UNCHANGED)
+
+    def paths(self, numbers: Iterable[int]) -> Iterator[bytes]:
+        """The paths of many, each directory's put together once."""
+        folders = {ROOT: b""}
+        for number in numbers:
+            if number == ROOT:
+                yield b""
+                continue
+            parent = self.parents[number]
+            if parent not in folders:
+                folders[parent] = self.path(parent) + b"/"
+            yield folders[parent] + self.name(number)
+
+
+def _codes(overlay: Overlay, layers: Sequence[str | None], known: dict[str, int], sign: int) -> list[int]:
+    """A number for each layer, the same for the same; those like no other are negative or odd ones out."""
+    codes = []
+    for number in range(len(overlay.layers)):
+        name = layers[number] if number < len(layers) else None
+        codes.append(-2 * number - 2 - (sign < 0) if name is None else known.setdefault(name, len(known)))
+    return codes
+
+
+def _inode(overlay: Overlay, version: int) -> int:
+    return overlay.inode(version) if version >= 0 else -1
+
+
+def _entry(overlay: Overlay, version: int) -> tuple[LayerIndex, int]:
+    return overlay.layers[overlay.layer[version] - 1], overlay.entry[version]
+
+
+def _kind(overlay: Overlay, version: int) -> Kind:
+    """The kind of what a version stores: a hardlink that leads nowhere is an empty file."""
+    kind = overlay.kind(version) if version >= 0 else Kind.DIRECTORY
+    return Kind.FILE if kind == Kind.HARDLINK else kind
+
+
+def _own(side: _Side, node: int, version: int) -> int:
+    """The bytes that count for a path itself."""
+    if version < 0:
+        return 0
+    content = side.overlay.content[version]
+    holder = side.holders.get(content)
+    if content < 0 or (content != version if holder is None else holder != node):
+        return 0
+    return side.overlay.file_size(content)
+
+
+def _same_links(a: _Side, b: _Side, made: int, other: int) -> bool:
+    return a.groups.get(made) == b.groups.get(other)
+
+
+def _same_content(a: Overlay, b: Overlay, made: int, other: int) -> bool | None:
+    """Whether two files of the same size have the same content, None where that is not known."""
+    (mine, entry), (theirs, its) = _entry(a, made), _entry(b, other)
+    if mine.checksums and theirs.checksums and mine.checksums[entry] != theirs.checksums[its]:
+        return False
+    left, right = mine.digests.get(entry), theirs.digests.get(its)
+    if left is None or right is None:
+        return None
+    if left == right:
+        return mine.sparse.get(entry) == theirs.sparse.get(its)
+    # the digest of a sparse file counts its map: two of them may be the same file, stored differently
+    return None if entry in mine.sparse or its in theirs.sparse else False
+
+
+def _digest(overlay: Overlay, version: int) -> bytes | None:
+    """The SHA-256 of a file's content, where it is known."""
+    index, entry = _entry(overlay, version)
+    return None if entry in index.sparse else index.digests.get(entry)
+
+
+def _sorted(numbers: list[int], key: Callable[[int], bytes | int]) -> list[int]:
+    """Sorted, a long list in pieces: other threads wait for a sort however long it takes."""
+    if len(numbers) <= BLOCK:
+        return sorted(numbers, key=key)
+    starts = range(0, len(numbers), BLOCK)
+    return list(merge(*(sorted(numbers[start : start + BLOCK], key=key) for start in starts), key=key))
