@@ -29,12 +29,13 @@ def read_file(source: Source, analysis: Analysis, version: int, job: Job) -> Gen
 
 
 def read_files(
-    source: Source, analysis: Analysis, versions: Iterable[int], job: Job
+    source: Source, analysis: Analysis, versions: Iterable[int], job: Job, *, holes: bool = True
 ) -> Iterator[tuple[int, Iterator[bytes]]]:
     """The contents of many files: pairs (version, chunks), each content once and layer by layer.
 
     Other names of one file are one content: the version given is the first of them that was asked for. The
-    chunks must be used before the next pair is taken. Files of no bytes come first. Raises as `read_file`.
+    chunks must be used before the next pair is taken. Files of no bytes come first. Without `holes` only what
+    is stored of a sparse file comes (`LayerIndex.sparse` says where it belongs). Raises as `read_file`.
     """
     overlay = analysis.overlay
     asked: dict[int, int] = {}  # the version that stores the content → the one that was asked for
@@ -55,7 +56,8 @@ def read_files(
         for entry, chunks in source.contents(analysis.image, number, index, entries, job):
             left.discard(entry)
             job.check()
-            yield wanted[entry], _filled(index.sparse.get(entry), index.sizes[entry], iter(chunks))
+            pieces = index.sparse.get(entry) if holes else None
+            yield wanted[entry], _filled(pieces, index.sizes[entry], iter(chunks))
         if left:
             path = path_text(index.path(min(left)))
             raise DamagedError(f"The content of {path} in layer {number} is not there to be read.")

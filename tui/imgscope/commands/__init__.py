@@ -28,6 +28,7 @@ HOMES = {
     "rmi": "remove",
     **dict.fromkeys(("prune", "clean"), "prune"),
     "cache": "cache",
+    **dict.fromkeys(("config", "completion", "man"), "config"),
     **dict.fromkeys(("cat", "extract", "files"), "files"),
     "dockerfile": "dockerfile",
     "compare": "compare",

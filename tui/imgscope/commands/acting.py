@@ -16,6 +16,7 @@ from imgscope.text import clean, size_text
 if TYPE_CHECKING:
     from imgscope.actions.engine import Engine
     from imgscope.actions.plan import Action, Done, Event, Plan, Transfer
+    from imgscope.job import Job
 
 
 def add_acting(command: ArgumentParser) -> None:
@@ -76,7 +77,7 @@ def act(action: Action, options: Namespace, *, ask: bool = True) -> int:
     return 0
 
 
-def run(action: Action) -> Done:
+def run(action: Action, job: Job | None = None) -> Done:
     """Execute an action with its progress on stderr; gives how it ended. Raises `ImgscopeError`."""
     from imgscope.actions.plan import Done
     from imgscope.job import Job
@@ -84,7 +85,7 @@ def run(action: Action) -> Done:
     progress = _Progress()
     done: Event | None = None
     try:
-        for event in action.execute(Job()):
+        for event in action.execute(job or Job()):
             if isinstance(event, Done):
                 done = event
             else:

@@ -206,8 +206,8 @@ class ActionScreen(ModalScreen[Done | None]):
                         waiting = []
                 if waiting:
                     self.post_message(self.Happened(waiting))
-            except CancelledError:
-                self.post_message(self.Failed("cancelled"))
+            except CancelledError as error:
+                self.post_message(self.Failed(str(error) or "cancelled"))
             except ImgscopeError as error:
                 if waiting:
                     self.post_message(self.Happened(waiting))
