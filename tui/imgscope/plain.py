@@ -9,7 +9,7 @@ from functools import lru_cache
 
 SIGNS = {
     **dict(zip("→←↑↓▸▾▶▼◀▲‹›«»", "><^v>v>v<^<><>", strict=True)),
-    **dict(zip("…·•●○◉◆◇−–—×≈≤≥µ✓✔✗✕⚠", "~|**o**o---x%<>uvvxx!", strict=True)),
+    **dict(zip("…·•●○◉◆◇−–—×≈≤≥µ✓✔✗✕⚠╱", "~|**o**o---x%<>uvvxx!/", strict=True)),
     **dict(zip("█▉▊▋▌▍▎▏▐▕▁▂▃▄▅▆▇▀▔░▒▓", "#|||||||||___==##--.:%", strict=True)),
     **dict(zip("‘’“”", "''\"\"", strict=True)),
 }
@@ -42,10 +42,13 @@ def _replace(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error("imgscope", _replace)
 
 
-def prepare(stream: object, *, ascii_only: bool) -> None:
-    """Have a stream write a sign that it has not in ASCII, and a letter that it has not as \\xe9."""
+def prepare(stream: object, encoding: str | None = None) -> None:
+    """Have a stream write a sign that it has not in ASCII, and a letter that it has not as \\xe9.
+
+    `encoding` is what it is to write from now on, None what it does.
+    """
     if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(encoding="ascii" if ascii_only else None, errors="imgscope")
+        stream.reconfigure(encoding=encoding, errors="imgscope")
 
 
 def speaks_unicode(stream: object) -> bool:
