@@ -34,24 +34,37 @@ def percent_text(part: float) -> str:
     return f"{part:.0%}"
 
 
-def age_text(created: str | None, now: datetime | None = None) -> str:
-    """An RFC 3339 date as an age: 2 days. Dates that reproducible builds make up (1970 and before): –"""
-    from humanize import naturaldelta  # only lists tell ages, and it takes its time
+def today() -> datetime:
+    """The moment that ages are counted to."""
+    return datetime.now(UTC)
 
+
+def date_of(created: str | None) -> datetime | None:
+    """The moment that RFC 3339 text names, in UTC. None where that is no date, or one that nobody meant:
+    reproducible builds make up 1970 and before."""
     try:
         then = datetime.fromisoformat(_FRACTION.sub(r"\1", created or ""))
-        if then.tzinfo is None:
-            then = then.replace(tzinfo=UTC)
-        if then.timestamp() < 86400:
-            return "–"
-        age = (now or datetime.now(UTC)) - then
-        text = naturaldelta(max(age, timedelta())).partition(",")[0]
-        count, _, unit = text.partition(" ")
-        if text == "a moment":
-            count, unit = "0", "s"
-        return f"{'1' if count in ('a', 'an') else count} {_SHORT.get(unit, unit)}"
+        then = (then if then.tzinfo else then.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
-        return "–"
+        return None
+    return then if then.timestamp() >= 86400 else None
+
+
+def span_text(span: timedelta) -> str:
+    """A time in its largest unit: 2 days, 40 min; below nothing there is nothing."""
+    from humanize import naturaldelta  # only lists tell ages, and it takes its time
+
+    text = naturaldelta(max(span, timedelta())).partition(",")[0]
+    count, _, unit = text.partition(" ")
+    if text == "a moment":
+        count, unit = "0", "s"
+    return f"{'1' if count in ('a', 'an') else count} {_SHORT.get(unit, unit)}"
+
+
+def age_text(created: str | None, now: datetime | None = None) -> str:
+    """An RFC 3339 date as an age: 2 days. – where there is none (see `date_of`)."""
+    then = date_of(created)
+    return "–" if then is None else span_text((now or today()) - then)
 
 
 def clean(text: str) -> str:
