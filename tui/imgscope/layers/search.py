@@ -17,7 +17,6 @@ from operator import and_, contains
 from time import thread_time
 from typing import TYPE_CHECKING
 
-from imgscope.errors import UsageError
 from imgscope.job import Job
 from imgscope.layers.overlay import ROOT, Overlay
 from imgscope.layers.rows import BLOCK, Tree
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     import regex
 
 REGEX = "~"  # what a regular expression starts with
+GIVEN_UP = "This regex takes too long; it was given up."
 _LONG = 4096  # characters of a path that are looked at, its end (PATH_MAX of Linux)
 _LONGEST_REGEX = 1000  # characters
 _BUDGET = 3.0  # seconds of a processor that a regular expression may take for all names
@@ -45,7 +45,7 @@ class Pattern:
     at the root. Without capitals both cases are found.
 
     `error` says what is wrong in a regular expression; nothing is found by it then. All that one pattern
-    searches for by a regular expression may take three seconds: then it raises `UsageError`.
+    searches for by a regular expression may take three seconds: then it raises `TimeoutError`.
     """
 
     def __init__(self, text: str) -> None:
@@ -119,7 +119,7 @@ class Pattern:
                 if thread_time() - start > self._left:
                     raise TimeoutError
         except (TimeoutError, MemoryError):
-            raise UsageError("This regex takes too long; it was given up.") from None
+            raise TimeoutError(GIVEN_UP) from None
         self._left -= thread_time() - start
         return bytes(marks)
 
@@ -158,7 +158,7 @@ def search(overlay: Overlay, tree: Tree, pattern: Pattern, job: Job) -> Tree:
     error = pattern.error
     try:
         marks = (_searched if pattern.is_regex else _compared)(overlay, tree, pattern, job)
-    except UsageError as given_up:
+    except TimeoutError as given_up:
         marks, error = bytearray(len(tree)), str(given_up)
     marks[0] = 0
     found = tree.filtered(marks)
