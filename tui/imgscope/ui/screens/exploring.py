@@ -38,8 +38,18 @@ class ExploringScreen(ActingScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f", "find", "find", show=False, id="find", tooltip="Where a path comes from; who has it"),
+        Binding(
+            "e",
+            "extract",
+            "extract",
+            show=False,
+            id="files.extract",
+            tooltip="Write a file or folder of the image into a folder of yours: docker cp",
+        ),
         Binding("m", "map", "map", show=False, id="map", tooltip="What takes the bytes, as a map"),
     ]
+
+    _extract_to = "."  # the folder that was extracted to last
 
     # -- what the screen gives ------------------------------------------------------------------------
 
@@ -99,3 +109,15 @@ class ExploringScreen(ActingScreen):
         )
         if place is not None:
             self.go_to(place)
+
+    @work(group="act")
+    async def action_extract(self) -> None:
+        picked = self.picked()
+        if picked is None:
+            return
+        from imgscope.ui.screens.extracting import ExtractForm, acting
+
+        action = await self.app.push_screen_wait(ExtractForm(picked, self._extract_to))
+        if action is not None:
+            self._extract_to = action.to
+            await self.app.push_screen_wait(acting(action))
