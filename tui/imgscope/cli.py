@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import io
 import os
 import signal
 import sys
@@ -16,7 +15,9 @@ from importlib import import_module
 from typing import NoReturn
 
 from imgscope.commands import HOMES, Run
-from imgscope.errors import CancelledError, ImgscopeError
+from imgscope.config import ASCII, Config, load
+from imgscope.errors import CancelledError, ImgscopeError, UsageError
+from imgscope.plain import prepare
 from imgscope.text import clean
 
 # Objects made between two searches for unused cycles. What a command makes it mostly needs to its end: the
@@ -38,17 +39,17 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"imgscope: {clean(message)}; see {self.prog} --help.\n")
 
 
-def _parser(word: str) -> argparse.ArgumentParser:
+def parser(word: str = "") -> argparse.ArgumentParser:
     """The parser for a call that begins with the word: with its command's module, or with all of them."""
-    parser = _Parser(
+    whole = _Parser(
         prog="imgscope",
         usage="imgscope [REF] [--platform OS/ARCH]\n       imgscope COMMAND …",
         description="See what your container images are made of, and what they waste.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="store_true", help="print the version and exit")
-    commands = parser.add_subparsers(
+    whole.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = whole.add_subparsers(
         title="commands", metavar="COMMAND", prog="imgscope", parser_class=_Parser
     )
 
@@ -65,7 +66,11 @@ def _parser(word: str) -> argparse.ArgumentParser:
 
     for module in {HOMES[word]: None} if word in HOMES else dict.fromkeys(HOMES.values()):
         import_module(f"imgscope.commands.{module}").register(add)
-    return parser
+    for command in commands.choices.values():
+        command.add_argument(
+            "--ascii", action="store_true", help=f"write ASCII only; {ASCII}=1 does the same"
+        )
+    return whole
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -75,18 +80,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(number, _leave)
     if sys.stdout is None:  # started with it closed
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 – it lives as long as the program
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # bars and branches on an ASCII terminal
+    for stream in (sys.stdout, sys.stderr):
+        prepare(stream)
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] not in (*HOMES, "-h", "--help", "--version"):
         words.insert(0, "view")
     try:
-        options = _parser(words[0]).parse_args(words)
+        options = parser(words[0]).parse_args(words)
         if options.version:
             import imgscope
 
             print(f"imgscope {imgscope.__version__}")
             return 0
+        _settle(options)
         run: Run = options.run
         status = run(options)
         sys.stdout.flush()
@@ -103,6 +109,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         _give_up_stdout()
         print(f"imgscope: {clean(error.strerror or str(error))}, while writing the answer.", file=sys.stderr)
         return 2
+
+
+def _settle(options: argparse.Namespace) -> None:
+    """What the settings say of every command. Those that are none are told of by whoever needs them."""
+    try:
+        config = load()
+    except UsageError:
+        config = Config()
+    if options.ascii or config.ascii:
+        os.environ[ASCII] = "1"
+    if os.environ.get(ASCII):
+        for stream in (sys.stdout, sys.stderr):
+            prepare(stream, "ascii")
+    if config.engine and not (os.environ.get("DOCKER_HOST") or os.environ.get("DOCKER_CONTEXT")):
+        os.environ["DOCKER_HOST"] = config.engine
 
 
 def _give_up_stdout() -> None:

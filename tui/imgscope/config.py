@@ -3,7 +3,8 @@
 ::
 
     theme = "imgscope-light"   # see `imgscope config`; f2 on the screen tries them
-    source = "~/images.tar"    # what is opened where no image is named: default the engine
+    engine = "ssh://me@host"   # as DOCKER_HOST, where neither that nor DOCKER_CONTEXT is set
+    source = "~/images.tar"    # what is opened where nothing is named: default the engine
     columns = ["size", "unique", "wasted", "used-by", "age"]  # of the list of images
     sort = "dead"              # of files: name, size, state, dead
     confirm = "always"         # ask before every action: usual (before what removes or sends), always
@@ -23,6 +24,7 @@ An option comes before a variable of the environment, that before the file, that
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -49,13 +51,13 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "confirm": ("usual", "always"),
 }
 _UNITS = {unit: 1000**power for power, unit in enumerate(("B", "kB", "MB", "GB", "TB"))}
-_VARIABLES = {  # of the environment, and what they say where they are set
-    "theme": THEME,
+_VARIABLES = {  # of the environment
     "ascii": ASCII,
     "read-only": READ_ONLY,
     "cache": NO_CACHE,
     "engine-internals": INTERNALS,
 }
+_ENGINE = re.compile(r"(unix|tcp|ssh|https?|npipe)://.+")
 _LIGHT_GREYS = frozenset(("7", *map(str, range(9, 16))))  # as vim takes COLORFGBG
 
 
@@ -63,14 +65,15 @@ _LIGHT_GREYS = frozenset(("7", *map(str, range(9, 16))))  # as vim takes COLORFG
 class Config:
     """The keys of the file with `_` for `-`; what the defaults are is what the values must be.
 
-    `theme` and `source` are empty where the person has no wish. `cache` is whether the indexes of layers
-    are kept on disk, `cache_limit` how many bytes of them: some 5,000 layers of 5,000 files.
+    `theme`, `engine` and `source` are empty where the person has no wish. `cache` is whether the indexes
+    of layers are kept on disk, `cache_limit` how many bytes of them: some 5,000 layers of 5,000 files.
     `engine_internals` lets layers of an engine whose data root cannot be read be indexed through a
     container with that folder in it, created and removed again (sources/datadir/helper.py).
     `keymap` gives keys, with commas between them, by the id of a binding.
     """
 
     theme: str = ""
+    engine: str = ""
     source: str = ""
     columns: tuple[str, ...] = COLUMNS
     sort: str = "name"
@@ -225,6 +228,8 @@ def _value(key: str, value: Any, usual: Any) -> Any:
     elif type(value) is not type(usual):
         kinds = {bool: "true or false", int: "a whole number", str: 'text, as "…"'}
         raise ValueError(f"{wrong}{kinds[type(usual)]}")
+    if key == "engine" and not _ENGINE.fullmatch(value):
+        raise ValueError(f'{wrong}an address, as "unix:///var/run/docker.sock" or "ssh://user@host"')
     if isinstance(value, int) and value < 0:
         raise ValueError(f"{wrong}no less than 0")
     for item in value if isinstance(value, list) else [value]:

@@ -9,7 +9,7 @@ from contextlib import closing
 from itertools import islice
 
 from imgscope.commands import Add, add_platform, interruptible, platform, print_json, print_lines
-from imgscope.config import NO_CACHE, READ_ONLY, is_read_only
+from imgscope.config import NO_CACHE, READ_ONLY, THEME, is_read_only, load
 from imgscope.text import clean
 
 
@@ -18,6 +18,7 @@ def register(add: Add) -> None:
     view = add("view", "open the images in the terminal; what `imgscope [REF]` does", _view)
     view.add_argument("reference", nargs="?", default="", metavar="REF")
     add_platform(view)
+    _add_theme(view)
     _add_read_only(view)
     _add_no_cache(view)
     analyze = add("analyze", "print the layers of an image and its wasted bytes", _analyze)
@@ -31,14 +32,21 @@ def register(add: Add) -> None:
         nargs="?",
         default="",
         metavar="SOURCE",
-        help="default: the engine; with a name, its tree only",
+        help="default: the settings' source, or the engine; with a name, its tree only",
     )
     tree.add_argument("--json", action="store_true", help="as JSON")
     _add_no_cache(tree)
     demo = add("demo", "open the demo images: no engine and no network needed", _demo)
     demo.add_argument("name", nargs="?", default="", metavar="NAME", help="a demo image to open, as bigfile")
+    _add_theme(demo)
     _add_read_only(demo)
     _add_no_cache(demo)
+
+
+def _add_theme(command: ArgumentParser) -> None:
+    command.add_argument(
+        "--theme", default="", metavar="THEME", help=f"the colours; {THEME}=… does the same; f2 shows all"
+    )
 
 
 def _add_read_only(command: ArgumentParser) -> None:
@@ -70,10 +78,11 @@ def _view(options: Namespace) -> int:
         os.environ[NO_CACHE] = "1"
     from imgscope.sources import open_ahead, parse_target
 
-    opened = open_ahead(parse_target(options.reference))  # the engine answers while the screen is loaded
+    reference = options.reference or load().source
+    opened = open_ahead(parse_target(reference))  # the engine answers while the screen is loaded
     from imgscope.ui.app import run
 
-    return run(options.reference, wanted, opened)
+    return run(reference, wanted, opened, options.theme)
 
 
 def _demo(options: Namespace) -> int:
@@ -112,7 +121,7 @@ def _tree(options: Namespace) -> int:
     from imgscope.report import forest_json, forest_text
     from imgscope.sources import open_source, parse_target
 
-    target = parse_target(options.reference)
+    target = parse_target(options.reference or load().source)
     with interruptible() as job, closing(open_source(target, job)) as source:
         named = source.find(target.name) if target.name is not None else None
         *_, images = source.images(job)
