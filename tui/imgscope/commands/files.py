@@ -132,11 +132,10 @@ def _shown(text: str) -> str:
 
 def _extract(options: Namespace) -> int:
     from imgscope.commands.acting import run
-    from imgscope.extraction.extract import Extract
+    from imgscope.extraction.extract import Extract, folder_of
     from imgscope.extraction.select import check_layer, locate
 
-    if not options.to:
-        raise UsageError("--to wants a folder.")
+    to = folder_of(options.to)
     with _analyzed(options) as (source, analysis, job):
         layer = check_layer(analysis, options.layer)
         merged = options.layer is None or options.merged
@@ -146,7 +145,7 @@ def _extract(options: Namespace) -> int:
             locate(analysis, options.path, layer, merged),
             layer,
             merged,
-            os.path.join(os.getcwd(), options.to),
+            to,
             options.reference,
             overwrite=options.overwrite,
             bits=options.setuid,

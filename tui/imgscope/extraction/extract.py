@@ -37,6 +37,16 @@ _REFUSALS = {
 }
 
 
+def folder_of(text: str) -> str:
+    """What a person typed as an absolute path, a leading `~` their home. Raises `UsageError` for nothing."""
+    if not text:
+        raise UsageError("Name a folder to write below.")
+    try:
+        return str(Path.cwd() / os.path.expanduser(text))
+    except OSError:  # the folder that the program was started in is gone
+        raise UsageError("Name the folder by its whole path.") from None
+
+
 @dataclass
 class Extract:
     """A node of an image's overlay, as a layer stores it or (`merged`) as layers 1..layer leave it.
@@ -166,11 +176,11 @@ class Extract:
         return f"Extract {path}" + ("" if selection.layer == count else f" as of layer {selection.layer}")
 
     def _command(self) -> str:
-        path = path_text(self.analysis.overlay.path(self.node))
-        layer = [] if self.merged and self.layer == len(self.analysis.overlay.layers) else [str(self.layer)]
-        words = ["--layer", *layer, *(["--merged"] if self.merged else [])] if layer else []
-        flags = [*(["--overwrite"] if self.overwrite else []), *(["--setuid"] if self.bits else [])]
-        return command("imgscope", "extract", self.reference, path, "--to", self.to, *words, *flags)
+        words = [self.reference, path_text(self.analysis.overlay.path(self.node)), "--to", self.to]
+        if not self.merged or self.layer < len(self.analysis.overlay.layers):
+            words += ["--layer", str(self.layer), *["--merged"] * self.merged]
+        words += [*["--overwrite"] * self.overwrite, *["--setuid"] * self.bits]
+        return command("imgscope", "extract", *words)
 
     def _so_far(self) -> str:
         wrote = self.report.files or self.report.folders or self.report.symlinks

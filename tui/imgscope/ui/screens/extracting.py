@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgscope.errors import UsageError
-from imgscope.extraction.extract import Extract
+from imgscope.extraction.extract import Extract, folder_of
 from imgscope.sources.engine import EngineSource
 from imgscope.text import path_text
 from imgscope.ui.screens.action import ActionScreen
@@ -44,23 +41,13 @@ class ExtractForm(FormScreen[Extract]):
             node,
             view.layer,
             view.merged,
-            chosen(values["folder"]),
+            folder_of(values["folder"]),
             call(source, analysis.image),
             bits=bool(values["bits"]),
         )
 
     def _says(self, values: Values) -> str:
-        return f"below {chosen(values['folder'])}; what would happen is shown first"
-
-
-def chosen(text: str) -> str:
-    """What a person typed as an absolute path; `~` is their home. Raises `UsageError` for nothing."""
-    if not text:
-        raise UsageError("Name a folder to write below.")
-    try:
-        return os.path.join(Path.cwd(), os.path.expanduser(text))
-    except OSError:  # the folder that the program was started in is gone
-        raise UsageError("Name the folder by its whole path.") from None
+        return f"below {folder_of(values['folder'])}; what would happen is shown first"
 
 
 def call(source: Source, image: Image) -> str:
