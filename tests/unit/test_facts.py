@@ -107,7 +107,7 @@ def test_the_environment() -> None:
 
 
 def test_ports_and_volumes() -> None:
-    config = {"ExposedPorts": {"8080/tcp": {}, "80/udp": {}, "web": {}}, "Volumes": {"/b": {}, "/a": {}}}
+    config: Any = {"ExposedPorts": {"8080/tcp": {}, "80/udp": {}, "web": {}}, "Volumes": {"/b": {}, "/a": {}}}
     assert values("ports", config) == ["web", "80/udp", "8080/tcp"]
     assert values("volumes", config) == ["/a", "/b"]
 

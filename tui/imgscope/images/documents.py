@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -293,3 +294,22 @@ def _platform(descriptor: Mapping[str, Any]) -> str:
     """The platform as it stands, with an unknown one's words."""
     platform = _object(descriptor, "platform")
     return "/".join(text for key in ("os", "architecture", "variant") if (text := _text(platform, key)))
+
+
+def whole_config(image: Image, documents: Iterable[Document]) -> Mapping[str, Any]:
+    """The config of the image among its documents, else what an engine tells in its place, else nothing."""
+    own = last = told = None
+    for document in documents:
+        match document.kind:
+            case Kind.CONFIG:
+                last = document
+                own = document if document.digest == image.id else own
+            case Kind.LAYER if document.layer is not None:
+                own = own or last
+            case Kind.OTHER:
+                told = document
+    for found in (own, told):
+        if found is not None and found.data is not None:
+            with suppress(FormatError):
+                return parse(found.data, "it")
+    return {}

@@ -57,7 +57,7 @@ _STORES_NOT = frozenset(
         "VOLUME",
     ]
 )
-_INSTRUCTIONS = _STORES | _STORES_NOT | {"FROM", "WORKDIR"}
+INSTRUCTIONS = _STORES | _STORES_NOT | {"FROM", "WORKDIR"}
 
 
 def instruction(history: History) -> str:
@@ -179,7 +179,7 @@ def _split_args(text: str) -> tuple[tuple[str, ...], str]:
 def _written(text: str) -> str:
     """An instruction that is no RUN, from the builder's print of its parsed form to a Dockerfile's."""
     word = _WORD.match(text)
-    if word is None or word[0] not in _INSTRUCTIONS:
+    if word is None or word[0] not in INSTRUCTIONS:
         return text
     name, rest = word[0], text[word.end() :].strip()
     if name in {"ADD", "COPY"}:
