@@ -102,13 +102,17 @@ def test_it_says_where_it_is_off(filled: Path, tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    "line", ["cache = 1", 'cache-limit = "512 MB"', "cache-limit = true", "cache-limit = 1.5"]
+    "line", ["cache = 1", 'cache-limit = "512 mb"', "cache-limit = true", "cache-limit = 1.5"]
 )
 def test_wrong_settings_are_told(folder: Path, tmp_path: Path, line: str) -> None:
     (tmp_path / "config.toml").write_text(f"{line}\n")
     said = complaint(run("cache"))
-    assert said.startswith(f"The settings in {tmp_path / 'config.toml'} have {line.partition(' =')[0]} = ")
-    assert said.endswith("; it is true or false." if line == "cache = 1" else "; it is a whole number.")
+    assert said.startswith(f"The settings in {tmp_path / 'config.toml'}, line 1: {line} is not what it")
+    assert said.endswith(
+        {"1": ": true or false.", '"512 mb"': ': a number of bytes, or a size as "500 MB".'}.get(
+            line.partition(" = ")[2], ": a whole number."
+        )
+    )
 
 
 def test_of_an_archive_nothing_is_kept(folder: Path, tmp_path: Path) -> None:

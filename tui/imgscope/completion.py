@@ -112,12 +112,11 @@ def _completer(metavar: str, shtab: Any) -> dict[str, Any] | None:
     if metavar in _IMAGES:
         return _REFERENCES
     if metavar == "THEME":
-        found: dict[str, Any] = shtab.cmd(f"{_ASK} theme: 2>/dev/null")
-        return found
+        return dict(shtab.cmd(f"{_ASK} theme: 2>/dev/null"))
     if metavar in ("PATH", "FILE"):
-        return shtab.FILE | _PATH
+        return dict(shtab.FILE | _PATH)
     if metavar in ("DIR", "FOLDER", "oci:DIR"):
-        return shtab.DIRECTORY | _FOLDER
+        return dict(shtab.DIRECTORY | _FOLDER)
     return None
 
 
