@@ -2,48 +2,32 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from textual import on
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.timer import Timer
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from imgscope.images.model import Image, Platform
 from imgscope.images.reference import same
 from imgscope.job import Job
-from imgscope.layers.search import Pattern
-from imgscope.layers.view import Views
 from imgscope.text import bar, clean, size_text
 from imgscope.ui import loader, messages
-from imgscope.ui.screens.exploring import ExploringScreen
-from imgscope.ui.widgets.explorer import Explorer, Place
-from imgscope.ui.widgets.images import ImageTree
+from imgscope.ui.kept import Kept
+from imgscope.ui.screens.panes import PanesScreen
+from imgscope.ui.widgets.explorer import Place
 from imgscope.ui.widgets.lines import Lines
-from imgscope.ui.widgets.strip import TabStrip
-from imgscope.ui.widgets.tabs import FILES, TABS, WASTE
+from imgscope.ui.widgets.tabs import FILES, WASTE
 
 if TYPE_CHECKING:
     from imgscope.actions.plan import Done
     from imgscope.analysis import Analysis
     from imgscope.sources.base import Source
-    from imgscope.ui.widgets.filter import FilterLine
 
 _PAUSE = 0.4  # seconds without another change before the images are listed anew
-_KEPT = 8  # analyses kept for the way back …
-_KEPT_PATHS = 1_000_000  # … and the paths in them
-_TABS = {
-    "files": "Layers and their files",
-    "waste": "What is wasted",
-    "config": "How it runs: docker inspect",
-    "manifest": "What it is made of: docker manifest inspect",
-    "dockerfile": "How it was built: docker history",
-    "containers": "What runs it: docker ps --all --filter ancestor=IMAGE",
-}
 
 
 @runtime_checkable
@@ -53,23 +37,10 @@ class Leaving(Protocol):
     def fail(self, text: str) -> None: ...
 
 
-class MainScreen(ExploringScreen):
+class MainScreen(PanesScreen):
     """Data comes in by messages of the workers; what the person does goes out as jobs."""
 
-    ALLOW_IN_MAXIMIZED_VIEW = "Footer, FilterLine"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "pane(1)", "Next pane", show=False, id="pane.next", tooltip="To the next pane"),
-        Binding("shift+tab", "pane(-1)", "Previous pane", show=False, id="pane.previous"),
-        Binding("slash", "filter", "Filter files", show=False, id="files.filter", tooltip="What is found"),
-        Binding("v", "toggle_view", "Changes/merged", show=False, id="view.toggle"),
-        Binding("z", "zoom", "Zoom", show=False, id="pane.zoom", tooltip="The pane alone, or all panes"),
-        *(
-            Binding(
-                str(number), f"tab('{tab}')", tab.title(), show=False, id=f"tab.{tab}", tooltip=_TABS[tab]
-            )
-            for number, tab in enumerate(TABS, 1)
-        ),
-        Binding("escape", "back", "Back", show=False, id="back", tooltip="Cancel reading, or one pane back"),
         Binding("f5,ctrl+r", "reload", "Reload", show=False, id="reload", tooltip="List the images anew"),
     ]
 
@@ -90,21 +61,9 @@ class MainScreen(ExploringScreen):
         self._watching = Job()
         self._pause: Timer | None = None
         self._wanted: str | None = None  # the image shown in the layers pane
-        self._analyses: OrderedDict[str, Analysis] = OrderedDict()
-        self._views: dict[str, Views] = {}  # of each of these
-        self._filter: FilterLine | None = None  # once it was asked for
-
-    def compose(self) -> ComposeResult:
-        yield Static("imgscope", id="head", markup=False)
-        yield Static("", id="notice", markup=False)
-        yield ImageTree()
-        yield TabStrip()
-        yield Explorer()
-        yield Footer(show_command_palette=False)
+        self._kept = Kept()
 
     def on_mount(self) -> None:
-        self._images, self._explorer = self.query_one(ImageTree), self.query_one(Explorer)
-        self._layers, self._files = self._explorer.layer_table, self._explorer.file_tree
         self._images.set_note("looking for images …")
         self._images.focus()
         job = self._listing
@@ -154,9 +113,7 @@ class MainScreen(ExploringScreen):
                 if message.usage.reclaimable is not None:
                     parts.append(f"{size_text(message.usage.reclaimable)} reclaimable")
             self._head(*parts, self.source.label)
-        shown = message.forest.nodes.get(self._wanted or "")
-        if shown and shown.image and self.analysis is None and not self._layers.row_count:
-            self._layers.show(shown.image)  # an engine tells names first and layers later
+        self._explorer.listed(message.forest)
         if first and self._wanted is not None:
             self._images.go(self._wanted)
         elif self._named is None:
@@ -184,7 +141,7 @@ class MainScreen(ExploringScreen):
         self._named = None
         self._open(message.image)
         self._images.go(message.image.id)
-        if not self._typing:
+        if not self.typing:
             self._layers.enter()
 
     @on(messages.Measured)
@@ -225,7 +182,7 @@ class MainScreen(ExploringScreen):
             self._explorer.clear(
                 "these layers are what the images below have in common", "no image here has just these layers"
             )
-        elif source.cheap or node.image.id in self._analyses:
+        elif source.cheap or node.image.id in self._kept:
             self._open(node.image)
         else:
             self._announce(node.image)
@@ -253,7 +210,7 @@ class MainScreen(ExploringScreen):
         if job is not None and image.id == self._wanted and not job.cancelled:
             return  # it is being read
         self._cancel()
-        if (known := self._analyses.get(image.id)) is not None:
+        if (known := self._kept.get(image.id)) is not None:
             self._wanted = image.id
             self._present(known)
         elif (source := self.source) is not None:
@@ -302,61 +259,19 @@ class MainScreen(ExploringScreen):
     def _present(self, analysis: Analysis) -> None:
         """Show an image that was read."""
         image = analysis.image
-        views = self._views.get(image.id)
-        if views is None or views.overlay is not analysis.overlay:
-            views = self._views[image.id] = Views(analysis.overlay)
-        self._analyses[image.id] = analysis
-        self._analyses.move_to_end(image.id)
-        while (count := len(self._analyses)) > 1 and (
-            count > _KEPT or sum(len(known.overlay) for known in self._analyses.values()) > _KEPT_PATHS
-        ):
-            gone, _ = self._analyses.popitem(last=False)
-            del self._views[gone]
+        views = self._kept.put(analysis)
         self._images.wasted[image.id] = analysis.waste.dead
         self._images.shown_id = image.id
         self._images.refresh()
-        self._explorer.show(analysis, views, keep_filter=self._typing)
+        self._explorer.show(analysis, views, keep_filter=self.typing)
 
     @property
     def analysis(self) -> Analysis | None:
         """The image that is shown, once it is read."""
         return self._explorer.analysis
 
-    # -- filter -------------------------------------------------------------------------------------
-
-    async def action_filter(self) -> None:
-        """Ask for what the file tree is to show, also where there is none: what is typed next is no key."""
-        if self._filter is None:
-            from imgscope.ui.widgets.filter import FilterLine
-
-            self._filter = FilterLine(self._files)
-            await self.mount(self._filter, before=self.query_one(Footer))
-        if self.maximized is not None:  # what is found must be seen
-            self.maximize(self._files)
-        self._filter.open(self._files.pattern.text if self._files.pattern else "")
-
-    @on(Explorer.Matched)
-    def _matched(self, message: Explorer.Matched) -> None:
-        if self._filter is not None:
-            self._filter.tell(message.text)
-            if self._files.pattern is None and not self._filter.has_focus_within:
-                self._filter.display = False
-
-    def on_filter_line_typed(self, message: FilterLine.Typed) -> None:
-        self._explorer.filter(Pattern(message.text) if message.text else None)
-
-    def on_filter_line_ended(self, message: FilterLine.Ended) -> None:
-        (self._images if self.analysis is None else self._files).enter()
-        if not message.keep:
-            self._explorer.clear_filter()
-
-    @property
-    def _typing(self) -> bool:
-        """Whether somebody is typing what to look for."""
-        return self._filter is not None and self._filter.display
-
     def analyses(self) -> Mapping[str, Analysis]:
-        return self._analyses
+        return self._kept
 
     def go_to(self, place: Place) -> None:
         self._images.go(place.image.id)
@@ -377,52 +292,11 @@ class MainScreen(ExploringScreen):
         self._images.unmark()
         self.action_reload()
 
-    # -- keys ---------------------------------------------------------------------------------------
-
-    def action_pane(self, step: int) -> None:
-        panes: list[Lines] = [self._images, *self._explorer.panes]
-        here = panes.index(self.focused) if isinstance(self.focused, Lines) else min(-step, 0)
-        panes[(here + step) % len(panes)].enter()
-
-    async def action_tab(self, tab: str) -> None:
-        """Show a tab; who looks through the images goes on doing so."""
-        staying = self.focused is self._images and self.maximized is None
-        await self._explorer.show_tab(tab)
-        if not staying:
-            self._explorer.panes[0].enter()
-
-    @on(TabStrip.Picked)
-    async def _tab_picked(self, message: TabStrip.Picked) -> None:
-        await self.action_tab(message.tab)
-
-    @on(Explorer.Turned)
-    def _turned(self, message: Explorer.Turned) -> None:
-        self.query_one(TabStrip).shown = message.tab
-
-    def action_toggle_view(self) -> None:
-        self._explorer.toggle_view()
-
-    async def action_back(self) -> None:
-        if self._opening is not None and not self._opening.cancelled:
-            self._opening.cancel()
-            self._files.clear("cancelling …")
-        elif self.maximized is not None:
-            self.minimize()
-        elif self.focused is self._files and self._files.pattern is not None:
-            self._explorer.clear_filter()
-        elif self._explorer.tab != FILES and self.focused is not self._images:
-            await self._explorer.show_tab(FILES)
-            self._layers.focus()
-        elif isinstance(self.focused, Lines) and self.focused in self._explorer.panes[1:]:
-            self._layers.focus()
-        else:
-            self._images.focus()
-
-    def action_zoom(self) -> None:
-        if self.maximized is not None:
-            self.minimize()
-        elif isinstance(self.focused, Lines):
-            self.maximize(self.focused)
+    def cancel_reading(self) -> bool:
+        if self._opening is None or self._opening.cancelled:
+            return False
+        self._opening.cancel()
+        return True
 
     def action_reload(self) -> None:
         if self.source is not None:

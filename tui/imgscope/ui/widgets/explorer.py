@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from textual import on
@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
 
+from imgscope.images.base import base_of, shared_layers
 from imgscope.images.model import Image
 from imgscope.job import Job
 from imgscope.layers.index import Problem
@@ -21,11 +22,14 @@ from imgscope.ui import loader, messages
 from imgscope.ui.widgets.files import FileTree
 from imgscope.ui.widgets.layers import LayerTable
 from imgscope.ui.widgets.lines import Lines
+from imgscope.ui.widgets.shares import ShareBar
+from imgscope.ui.widgets.splitter import Splitter
 from imgscope.ui.widgets.tabs import FILES, PANES, WASTE, TabPane
 from imgscope.ui.widgets.wasted import WastedPaths
 
 if TYPE_CHECKING:
     from imgscope.analysis import Analysis
+    from imgscope.images.ancestry import Forest
     from imgscope.sources.base import Source
 
 
@@ -47,20 +51,28 @@ class Explorer(Vertical):
         text: str
 
     @dataclass
-    class Turned(Message):
-        """Another tab is shown."""
+    class Moved(Message):
+        """One is somewhere else: another tab, image, layer or path is shown."""
 
-        tab: str
+        def can_replace(self, message: Message) -> bool:
+            return isinstance(message, Explorer.Moved)
+
+    @dataclass
+    class Resized(Message):
+        """There is more room, or less."""
 
     def __init__(self) -> None:
         super().__init__(id="explorer", classes=f"-{FILES}")
         self.layer_table, self.file_tree, self.wasted_paths = LayerTable(), FileTree(), WastedPaths()
+        self.share_bar = ShareBar()
         self.source: Source | None = None
         self.image: Image | None = None  # the one that is shown, read or not
         self.analysis: Analysis | None = None
         self.tab = FILES
         self._pages: dict[str, TabPane] = {}  # the tabs that were shown and are one pane
         self._note = ""  # why there is no image
+        self._forest: Forest | None = None
+        self._listed: Image | None = None  # the image as it was in the list last
         self.merged = False
         self._views: Views | None = None
         self._viewing = Job()
@@ -68,8 +80,10 @@ class Explorer(Vertical):
         self._reveal: bytes | None = None  # a path to show as soon as its layer's tree is there
 
     def compose(self) -> ComposeResult:
+        yield self.share_bar
         with Horizontal(id="middle"):
             yield self.layer_table
+            yield Splitter()
             yield self.file_tree
         yield self.wasted_paths
 
@@ -98,7 +112,7 @@ class Explorer(Vertical):
             page = self._pages[tab] = PANES[tab]()
             await self.mount(page)
         self.reload()
-        self.post_message(self.Turned(tab))
+        self.post_message(self.Moved())
 
     def reload(self) -> None:
         """Have the tab look at its image anew, where it is one that reads by itself."""
@@ -111,23 +125,52 @@ class Explorer(Vertical):
 
     # -- one image ----------------------------------------------------------------------------------
 
+    def listed(self, forest: Forest) -> None:
+        """All images, as far as they are known by now; an engine tells names first and layers later."""
+        self._forest = forest
+        image = node.image if self.image and (node := forest.nodes.get(self.image.id)) else None
+        if self.image is None or image is None:
+            return
+        self._stand(image)
+        if image == self._listed:
+            return
+        self._listed = image
+        if self.analysis is None:
+            known, self.image = self.image, image
+            if (known.layers, known.history) != (image.layers, image.history):
+                self.layer_table.show(image)
+        self.reload()
+        self.post_message(self.Moved())
+
+    def _stand(self, image: Image) -> None:
+        """Tell what an image stands on, and what of it others have, as far as the forest tells."""
+        forest = self._forest
+        self.layer_table.set_base(base_of(image, forest) if forest else None)
+        images = (node.image for node in forest.nodes.values() if node.image) if forest else ()
+        waste = self.analysis.waste if self.analysis else None
+        self.share_bar.show(waste, shared_layers(image, images) if waste else 0)
+
     def clear(self, layers: str, files: str) -> None:
         """No image, and why."""
-        self.image = self.analysis = None
+        self.image = self.analysis = self._listed = None
         self._note = files
+        self.share_bar.show(None)
         self.layer_table.clear(layers)
         self.file_tree.clear(files)
         self.wasted_paths.clear("")
         self.reload()
+        self.post_message(self.Moved())
 
     def announce(self, image: Image) -> None:
         """The layers as listed; their files are not read yet."""
-        self.image, self.analysis = image, None
+        self.image, self.analysis, self._listed = image, None, image
         self.layer_table.show(image)
+        self._stand(image)
         size = f" ({size_text(image.size)})" if image.size else ""
         self.file_tree.clear(f"enter reads the layers of {clean(image.name)[:200]}{size}")
         self.wasted_paths.clear("known once the layers are read")
         self.reload()
+        self.post_message(self.Moved())
 
     def failed(self, text: str) -> None:
         """The image cannot be read."""
@@ -143,12 +186,14 @@ class Explorer(Vertical):
             self._reveal = None
         self.image, self.analysis, self._views = image, analysis, views
         self.layer_table.show_waste(image, waste)
+        self._stand(image)
         title = ["wasted", size_text(waste.dead), f"efficiency {percent_text(waste.efficiency)}"]
         if problems:
             title += [f"{len(problems)} problem{'' if len(problems) == 1 else 's'}", "totals are partial"]
         self.wasted_paths.show(waste.paths, problems, "nothing: every stored byte is in use", *title)
         self._show_view()
         self.reload()
+        self.post_message(self.Moved())
         if (goal := self._goal) is not None:
             self._goal = None
             if goal.image.id == image.id:
@@ -161,6 +206,17 @@ class Explorer(Vertical):
         view = self.file_tree.view
         if view is None or view.layer != self.layer_table.number or view.merged != self.merged:
             self._show_view()
+        self.post_message(self.Moved())
+
+    @on(Lines.Highlighted, "#files")
+    def _file_highlighted(self) -> None:
+        self.post_message(self.Moved())
+
+    @property
+    def _above(self) -> int:
+        """How many layers the merged tree leaves out: the base's, where one does not look at the base."""
+        hidden, number = self.layer_table.hidden, self.layer_table.number
+        return hidden if number is not None and number > hidden else 0
 
     def _show_view(self) -> None:
         analysis, layer = self.analysis, self.layer_table.number
@@ -171,7 +227,7 @@ class Explorer(Vertical):
             self.file_tree.clear("this image has no files")
             return
         job = self._viewing = Job()
-        views, merged, lens = self._views, self.merged, self.file_tree.lens
+        views, merged, lens = self._views, self.merged, replace(self.file_tree.lens, above=self._above)
         assert views is not None
         self.run_worker(
             loader.in_thread(lambda: loader.make_view(views, layer, merged, lens, self.post_message, job))
@@ -183,9 +239,10 @@ class Explorer(Vertical):
         if message.job is not self._viewing or message.job.cancelled or self.analysis is None:
             return
         if view.merged:
-            stack = "layer 1" if view.layer == 1 else f"layers 1–{view.layer}"
-            title = [f"{stack} merged", size_text(view.size(ROOT))]
-            note = "no file is there yet"
+            first = self._above + 1
+            stack = f"layer {first}" if view.layer == first else f"layers {first}–{view.layer}"
+            title = [f"{stack} merged", size_text(view.size(ROOT))] if first == 1 else [f"{stack} merged"]
+            note = "no file is there yet" if first == 1 else "no file that the base does not have"
         else:
             title = [f"layer {view.layer}, changes", size_text(view.size(ROOT))]
             if gone := view.gone(ROOT):
@@ -207,6 +264,7 @@ class Explorer(Vertical):
         if self._reveal is not None:
             path, self._reveal = self._reveal, None
             self.file_tree.reveal(view.overlay.find(path))
+        self.post_message(self.Moved())
 
     @on(Lines.Selected, "#layers")
     def _layer_selected(self) -> None:
@@ -218,13 +276,20 @@ class Explorer(Vertical):
         """Go to the copy that lies dead, or to the layer that is damaged."""
         item = self.wasted_paths.item(message.row)
         if isinstance(item, Problem):
-            if item.layer is not None:
-                await self.show_tab(FILES)
-                self.layer_table.go(item.layer)
-                self.layer_table.enter()
+            if item.layer is not None and self.analysis is not None:
+                await self.go(Place(self.analysis.image, item.layer))
             return
         if self.analysis is not None:
             await self.go(Place(self.analysis.image, item.stored_in[0], item.path))
+
+    @on(TabPane.LayerWanted)
+    async def _layer_wanted(self, message: TabPane.LayerWanted) -> None:
+        if self.analysis is not None:
+            await self.go(Place(self.analysis.image, message.layer))
+        else:  # its files are not read, its layers are listed
+            await self.show_tab(FILES)
+            self.layer_table.go(message.layer)
+            self.layer_table.enter()
 
     async def go(self, place: Place) -> None:
         """Show a place; where its image is being read, as soon as that is done."""
@@ -233,6 +298,8 @@ class Explorer(Vertical):
             return
         self._goal = None
         await self.show_tab(FILES)
+        if place.layer < self.layer_table.hidden:
+            self.layer_table.set_base(self.layer_table.base, only_mine=False)
         self.layer_table.go(place.layer)
         if not place.path:
             self.layer_table.enter()
@@ -254,6 +321,15 @@ class Explorer(Vertical):
         self.merged = not self.merged
         self._show_view()
 
+    def toggle_mine(self) -> str:
+        """Leave out what the base holds, or show it again; says why where that cannot be."""
+        table = self.layer_table
+        if not table.only_mine and (table.base is None or table.base.by_label):
+            return "No image here is known to be the base of this one."
+        table.set_base(table.base, only_mine=not table.only_mine)
+        self._show_view()
+        return ""
+
     def filter(self, pattern: Pattern | None) -> None:
         """No more of the files than a pattern finds."""
         if (pattern and pattern.text) != (self.file_tree.pattern and self.file_tree.pattern.text):
@@ -269,6 +345,9 @@ class Explorer(Vertical):
             self._reveal = view.overlay.path(node)
         self.file_tree.pattern = None
         self._show_view()
+
+    def on_resize(self) -> None:
+        self.post_message(self.Resized())
 
     def on_unmount(self) -> None:
         self._viewing.cancel()

@@ -15,7 +15,7 @@ from textual.widgets import Input, Static
 
 from imgscope.ui.widgets.lines import Lines
 
-_HELP = "part of a name; * ? [ ] make it a glob, / looks at paths"
+_HELP = "part of a name, a glob (* ? [) or ~regex; / is for paths"
 
 
 class Entry(Input):
@@ -27,7 +27,10 @@ class Entry(Input):
 
 
 class FilterLine(Horizontal):
-    """One line above the footer. The keys that move, move in the pane that is filtered."""
+    """One line above the footer. The keys that move, move in the pane that is filtered.
+
+    It ends where enter, tab or esc say so, and goes away as soon as something else has the focus.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
@@ -38,7 +41,7 @@ class FilterLine(Horizontal):
             id="filter.tab",
             tooltip="Back to the tree, filtered",
         ),
-        Binding("escape", "end(False)", "clear", id="filter.clear", tooltip="All files again"),
+        Binding("escape", "end(False)", "clear", id="filter.clear", tooltip="All again"),
         Binding("up", "move(-1)", "Up", show=False, id="filter.up"),
         Binding("down", "move(1)", "Down", show=False, id="filter.down"),
         Binding("pageup", "page(-1)", "Page up", show=False, id="filter.page-up"),
@@ -49,20 +52,22 @@ class FilterLine(Horizontal):
     class Typed(Message):
         """The text is another one."""
 
+        pane: Lines
         text: str
 
         def can_replace(self, message: Message) -> bool:
-            return isinstance(message, FilterLine.Typed)
+            return isinstance(message, FilterLine.Typed) and message.pane is self.pane
 
     @dataclass
     class Ended(Message):
         """The person is done; the filter stays where `keep`."""
 
+        pane: Lines
         keep: bool
 
-    def __init__(self, pane: Lines) -> None:
-        super().__init__(id="filter")
-        self._pane = pane
+    def __init__(self, pane: Lines, id: str = "filter") -> None:
+        super().__init__(id=id)
+        self.pane = pane
 
     def compose(self) -> ComposeResult:
         yield Static("/", id="filter-sign")
@@ -84,19 +89,27 @@ class FilterLine(Horizontal):
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:
         event.stop()
-        self.post_message(self.Typed(event.value))
+        self.post_message(self.Typed(self.pane, event.value))
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         event.stop()
         self.action_end(True)
 
+    def on_descendant_blur(self) -> None:
+        self.call_later(self._leave)  # who has the focus next is not known yet
+
+    def _leave(self) -> None:
+        """Hide after a click elsewhere; not where another window or screen is before this one."""
+        if self.display and self.app.app_focus and self.screen.is_current and not self.has_focus_within:
+            self.display = False
+
     def action_end(self, keep: bool) -> None:
         self.display = False
-        self.post_message(self.Ended(keep))
+        self.post_message(self.Ended(self.pane, keep))
 
     def action_move(self, rows: int) -> None:
-        self._pane.action_move(rows)
+        self.pane.action_move(rows)
 
     def action_page(self, pages: int) -> None:
-        self._pane.action_page(pages)
+        self.pane.action_page(pages)

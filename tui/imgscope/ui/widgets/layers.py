@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import BindingType
 
 from imgscope.images.history import instruction, one_line
-from imgscope.images.model import History, Image, Layer
-from imgscope.text import bar, clean, size_text
+from imgscope.images.model import History, Image, Layer, chain_id
+from imgscope.text import age_text, bar, clean, size_text
 from imgscope.ui.widgets.lines import PANE_KEYS, Lines, Piece, fit
 
 if TYPE_CHECKING:
     from imgscope.findings.waste import Waste
+    from imgscope.images.base import Base
     from imgscope.layers.index import LayerIndex
 
-_SIZE = 7
+_SIZE, _AGE = 7, 9
+_WIDE = 72  # cells from which on ages are shown
 _LONG = 1000  # characters of an instruction that are kept: more than any screen is wide
 
 
@@ -33,6 +35,13 @@ class LayerTable(Lines):
         self._sizes: dict[int, int] = {}
         self._most = 0  # the largest of these
         self._waste: Waste | None = None
+        self.base: Base | None = None
+        self.only_mine = False
+
+    @property
+    def hidden(self) -> int:
+        """How many layers, the lowest, are shown as one row, for they are the base's."""
+        return self.base.layers if self.base and self.only_mine else 0
 
     @property
     def row_count(self) -> int:
@@ -48,7 +57,7 @@ class LayerTable(Lines):
 
     def clear(self, note: str) -> None:
         """No image, and why."""
-        self.image = None
+        self.image = self.base = None
         self._rows = []
         self._waste = None
         self.note = note
@@ -57,7 +66,7 @@ class LayerTable(Lines):
 
     def show(self, image: Image) -> None:
         """The layers as the source lists them, before they are read."""
-        same = self.image is not None and self.image.id == image.id
+        same = self._is_shown(image)
         self._waste = None
         self._sizes = {layer.index: layer.size for layer in image.layers if layer.size is not None}
         self._most = max(self._sizes.values(), default=0)
@@ -72,7 +81,7 @@ class LayerTable(Lines):
 
     def show_waste(self, image: Image, waste: Waste) -> None:
         """All layers were read: dead bytes are known, and the history for sure."""
-        same = self.image is not None and self.image.id == image.id
+        same = self._is_shown(image)
         self._waste = waste
         self._sizes = {number: layer.size for number, layer in enumerate(waste.layers, 1)}
         self._most = max(self._sizes.values(), default=0)
@@ -82,19 +91,49 @@ class LayerTable(Lines):
         if number is not None:
             self.go(number)
 
+    def set_base(self, base: Base | None, *, only_mine: bool | None = None) -> None:
+        """What the image was built on, and whether its layers are left out: None is as before."""
+        only_mine = self.only_mine if only_mine is None else only_mine
+        if (base, only_mine) != (self.base, self.only_mine):
+            number = self.number
+            self.base, self.only_mine = base, only_mine
+            if self.image is not None:
+                self._take(self.image)
+                self.changed()
+                if number is not None:
+                    self.go(number)
+
+    def _is_shown(self, image: Image) -> bool:
+        """Whether it is this image that is shown; the base of another is none of this one's."""
+        same = self.image is not None and self.image.id == image.id
+        if not same:
+            self.base = None
+        return same
+
     def _take(self, image: Image) -> None:
         count = len(image.layers)
         self.image = image
         self._rows = _steps(image)
+        if hidden := self.hidden:
+            assert self.base is not None
+            upper = next(
+                (row for row, (layer, _) in enumerate(self._rows) if layer and layer.index > hidden), 0
+            )
+            while upper > self.base.steps and self._rows[upper - 1][0] is None:
+                upper -= 1  # an empty step that is the image's own
+            self._rows[:upper] = [(image.layers[hidden - 1], None)]
         self._texts.clear()
         self.note = "this image has no layers" if image.history else "not known before it is opened"
         known = [f"{count} layer{'' if count == 1 else 's'}"] if image.layers or image.history else []
+        if self.base is not None:
+            known.append(f"from {clean(self.base.name)[:_LONG]}{' (its label)' * self.base.by_label}")
         self.set_title("layers", clean(image.name)[:_LONG], *known)
 
     def go(self, number: int) -> None:
         """Put the cursor on a layer."""
         if number == self.number:
             return
+        number = max(number, self.hidden)
         for row, (layer, _) in enumerate(self._rows):
             if layer is not None and layer.index == number:
                 self.cursor = row
@@ -103,10 +142,20 @@ class LayerTable(Lines):
     def _bar_width(width: int) -> int:
         return 8 if width >= 60 else 5 if width >= 46 else 0
 
+    def copies(self) -> Sequence[tuple[str, str]]:
+        layer, step = self._rows[self.cursor]
+        found = [("instruction", instruction(step))] if step else []
+        if layer is None or self.image is None:
+            return found
+        digest = [("digest", layer.digest)] if layer.digest and layer.digest != layer.diff_id else []
+        chain = chain_id(self.image.diff_ids[: layer.index])
+        return (("diff ID", layer.diff_id), *digest, ("chain ID", chain), *found)
+
     def head(self, width: int) -> str:
         bar_width = self._bar_width(width)
         gap = " " * (bar_width + 2 if bar_width else 1)
-        return f"{'#':>3}{gap}{'size':>{_SIZE}} {'dead':>{_SIZE}}  instruction"
+        age = f"  {'age':>{_AGE}}" if width >= _WIDE else ""
+        return f"{'#':>3}{gap}{'size':>{_SIZE}} {'dead':>{_SIZE}}{age}  instruction"
 
     def row(self, number: int, width: int) -> Iterable[Piece]:
         layer, step = self._rows[number]
@@ -119,13 +168,23 @@ class LayerTable(Lines):
             yield " " * (width - rest), ""
             yield fit(text, rest), "dim"
             return
-        size = self._sizes.get(layer.index)
-        dead = self._waste.layers[layer.index - 1].dead if self._waste else None
-        yield f"{layer.index:>3} ", "dim"
-        yield bar(size or 0, self._most, bar_width), "bar"
+        top = layer.index
+        first = 1 if top == self.hidden else top  # a base's layers are one row
+        sizes = [self._sizes.get(number) for number in range(first, top + 1)]
+        size = sum(known for known in sizes if known) if None not in sizes else None
+        dead = sum(part.dead for part in self._waste.layers[first - 1 : top]) if self._waste else None
+        yield f"{top:>3} " if first == top else fit(f"1–{top}", 4), "dim"
+        yield bar(size or 0 if top != self.hidden else 0, self._most, bar_width), "bar"
         yield " " * bool(bar_width) + fit(size_text(size), _SIZE, right=True) + " ", ""
-        yield fit(size_text(dead), _SIZE, right=True) + "  ", "dead" if dead else "dim"
-        yield fit(text or "(no instruction recorded)", rest), "" if text else "dim"
+        yield fit(size_text(dead), _SIZE, right=True), "dead" if dead else "dim"
+        if width >= _WIDE:
+            created = step.created if step and top != self.hidden else None
+            yield "  " + fit(age_text(created), _AGE, right=True), "dim"
+        if top == self.hidden and self.base is not None:
+            count = f"{top} layer{'' if top == 1 else 's'}"
+            yield fit(f"  base {clean(self.base.name)[:_LONG]} · {count}", rest + 2), "dim"
+        else:
+            yield "  " + fit(text or "(no instruction recorded)", rest), "" if text else "dim"
 
 
 def _steps(image: Image) -> list[tuple[Layer | None, History | None]]:

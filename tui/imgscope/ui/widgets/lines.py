@@ -6,8 +6,9 @@ that are seen are made into text (Textual's line API), whatever their number.
 
 from __future__ import annotations
 
+import re
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -118,6 +119,7 @@ class Lines(ScrollView, can_focus=True):
             id="move.page-down",
             tooltip="One page down",
         ),
+        Binding("y", "copy", "Copy", show=False, id="copy", tooltip="Copy a name, an id, a digest or a path"),
         Binding("home,g", "jump(0)", "First", show=False, id="move.first", tooltip="To the first row"),
         Binding("end,G", "jump(-1)", "Last", show=False, id="move.last", tooltip="To the last row"),
         Binding(
@@ -186,6 +188,13 @@ class Lines(ScrollView, can_focus=True):
     def fold(self, number: int, opened: bool) -> None:
         """Open or close the row under the cursor; nothing by default."""
 
+    def sort_by(self, column: str) -> None:
+        """The name of a column was clicked; nothing by default."""
+
+    def copies(self) -> Sequence[tuple[str, str]]:
+        """What of the row under the cursor can be copied: what it is, and the text; the likeliest first."""
+        return ()
+
     # -- state --------------------------------------------------------------------------------------
 
     def changed(self, cursor: int | None = None) -> None:
@@ -222,9 +231,9 @@ class Lines(ScrollView, can_focus=True):
     def show_cursor(self) -> None:
         top = round(self.scroll_y)
         if self.cursor < top:
-            self.scroll_to(y=self.cursor, animate=False, immediate=True)
+            self.scroll_to(y=self.cursor, animate=False, immediate=True, force=True)
         elif self.cursor >= top + self.page:
-            self.scroll_to(y=self.cursor - self.page + 1, animate=False, immediate=True)
+            self.scroll_to(y=self.cursor - self.page + 1, animate=False, immediate=True, force=True)
 
     def watch_cursor(self, old: int, new: int) -> None:
         top = TOP - round(self.scroll_y)
@@ -252,16 +261,29 @@ class Lines(ScrollView, can_focus=True):
         if self.row_count:
             self.post_message(self.Selected(self, self.cursor))
 
+    def action_copy(self) -> None:
+        from imgscope.ui.screens.copy import copy_one
+
+        copy_one(self.app, self.copies() if self.row_count else ())
+
     def _go(self, row: int) -> None:
         self.cursor = min(max(row, 0), max(self.row_count - 1, 0))
 
     def on_click(self, event: events.Click) -> None:
         row = event.y - TOP + round(self.scroll_y)
+        if event.y == 1 and self.row_count:
+            self.sort_by(self._column(event.x))
         if event.y < TOP or not 0 <= row < self.row_count:
             return
         self.cursor = row
         if event.chain == 2:
             self.action_select()
+
+    def _column(self, x: int) -> str:
+        """The name of a column that is nearest to a place in the head."""
+        names = re.finditer(r"\S+(?: \S+)*", self.head(max(self.size.width - 2, 1)))
+        nearest = min(names, key=lambda name: max(name.start() - x, x - name.end() + 1), default=None)
+        return nearest.group() if nearest else ""
 
     def on_resize(self) -> None:
         self.virtual_size = Size(self.size.width, self.row_count + TOP)

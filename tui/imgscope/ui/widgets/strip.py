@@ -11,16 +11,19 @@ from textual import events
 from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
-from textual.widget import Widget
 
 from imgscope.ui.widgets.lines import fit
+from imgscope.ui.widgets.splitter import Border
 from imgscope.ui.widgets.tabs import TABS
 
 _CUTS = (12, 6, 4, 3, 0)  # cells of a tab's name, as there is room
 
 
-class TabStrip(Widget):
-    """`[1 Files]  2 Waste  3 Config …`: the tab that is shown stands in brackets. A click shows another."""
+class TabStrip(Border):
+    """`[1 Files]  2 Waste  3 Config …`: the tab that is shown stands in brackets. A click shows another.
+
+    It is the border between the images and what is below, too.
+    """
 
     DEFAULT_CSS = """
     TabStrip {
@@ -35,6 +38,7 @@ class TabStrip(Widget):
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {"strip--rule", "strip--tab", "strip--shown", "strip--hover"}
 
+    border_name = "images"
     shown: reactive[str] = reactive(TABS[0])
     hovered: reactive[str] = reactive("")
 
@@ -75,6 +79,9 @@ class TabStrip(Widget):
             if start <= x < end:
                 return tab
         return ""
+
+    def grips(self, event: events.MouseEvent) -> bool:
+        return not self._at(event.x)
 
     def on_click(self, event: events.Click) -> None:
         if tab := self._at(event.x):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import BindingType
+from textual.message import Message
 
-from imgscope.ui.widgets.lines import PANE_KEYS, Lines, Piece
+from imgscope.ui.widgets.lines import PANE_KEYS, Lines
 
 if TYPE_CHECKING:
     from imgscope.analysis import Analysis
@@ -20,6 +21,12 @@ class TabPane(Lines):
     """One tab's pane. It is made when its tab is first shown, and then kept."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*PANE_KEYS[:1], *PANE_KEYS[2:]]  # nothing is merged here
+
+    @dataclass
+    class LayerWanted(Message):
+        """The row under the cursor leads to a layer of the image, by its number."""
+
+        layer: int
 
     def load(self, source: Source, image: Image, analysis: Analysis | None) -> None:
         """Show an image; called as the tab is shown, for every other image, and where it is looked at anew.
@@ -34,25 +41,35 @@ class TabPane(Lines):
         raise NotImplementedError
 
 
-class _Coming(TabPane):
-    row_count = 0
+def _config() -> TabPane:
+    from imgscope.ui.widgets.config import ConfigTab
 
-    def load(self, source: Source, image: Image, analysis: Analysis | None) -> None:
-        self.clear("nothing to see yet")
+    return ConfigTab()
 
-    def clear(self, note: str) -> None:
-        self.note = note
-        self.changed(0)
 
-    def row(self, number: int, width: int) -> Iterable[Piece]:
-        return ()
+def _manifest() -> TabPane:
+    from imgscope.ui.widgets.manifest import ManifestTab
+
+    return ManifestTab()
+
+
+def _dockerfile() -> TabPane:
+    from imgscope.ui.widgets.dockerfile import DockerfileTab
+
+    return DockerfileTab()
+
+
+def _containers() -> TabPane:
+    from imgscope.ui.widgets.containers import ContainersTab
+
+    return ContainersTab()
 
 
 FILES, WASTE = "files", "waste"  # these tabs are made of the explorer's own panes
 PANES: dict[str, Callable[[], TabPane]] = {
-    "config": partial(_Coming, "config"),
-    "manifest": partial(_Coming, "manifest"),
-    "dockerfile": partial(_Coming, "dockerfile"),
-    "containers": partial(_Coming, "containers"),
+    "config": _config,
+    "manifest": _manifest,
+    "dockerfile": _dockerfile,
+    "containers": _containers,
 }
 TABS = (FILES, WASTE, *PANES)  # in the order of their keys, from 1
