@@ -20,7 +20,7 @@ from imgscope.images.model import History, Image, Layer, Platform
 from tests.ui.driver import write_layout
 
 HASH = "3af3091e7d2bb40bc1e6550eb5ea290badc6bbf3339105626f245a963cc11450"
-HEAD = 2  # lines of comments
+HEAD = 3  # lines of comments
 
 
 def image(*steps: str, config: dict[str, Any] | None = None, system: str = "linux") -> Image:

@@ -18,6 +18,10 @@ from imgscope.images.history import INSTRUCTIONS, build_args, instruction, one_l
 from imgscope.images.model import History, Image, Layer
 from imgscope.text import clean
 
+_UNKNOWN = (
+    "It does not tell what the copied files hold, which stage they came from,",
+    "what RUN mounted, and the arguments before FROM.",
+)
 _INDENT = "    "
 _NAME = re.compile(r"[\w][\w./:@-]*", re.ASCII)
 _FIRST = re.compile(r"[A-Z]+(?=\s|\Z)")
@@ -60,11 +64,7 @@ def dockerfile(image: Image, base: Base | None = None) -> list[Line]:
     """The lines of a Dockerfile for the image: what comes on top of `base`, or all of it."""
     escape = "`" if image.platform.os == "windows" else "\\"
     lines = [_comment("escape=`")] if escape == "`" else []
-    name = one_line(clean(image.name))[:200]
-    lines.append(
-        _comment(f"Rebuilt from the history of {name}. The history does not tell: files that were copied,")
-    )
-    lines.append(_comment("stages (COPY --from), mounts of RUN, and arguments before FROM."))
+    lines += map(_comment, (f"Rebuilt from the history of {one_line(clean(image.name))[:200]}.", *_UNKNOWN))
     steps = _steps(image)
     if len(steps) < len(image.history):
         lines.append(_comment("Its history does not fit its layers: steps that made none are left out."))
