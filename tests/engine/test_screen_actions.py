@@ -15,8 +15,9 @@ from textual.widgets import Input, Static
 from imgscope.ui.screens import action as action_module
 from imgscope.ui.screens import checklist
 from imgscope.ui.screens.checklist import CleanScreen
-from imgscope.ui.screens.containers import ContainersScreen, ContainerTable
+from imgscope.ui.screens.containers import ContainersScreen
 from imgscope.ui.screens.form import FormScreen
+from imgscope.ui.widgets.containers import ContainerTable
 from tests.support.engine import Engine
 from tests.support.fresh import skopeo
 from tests.support.registry import PASSWORD, USER, Registry

@@ -24,12 +24,14 @@ from imgscope.images.model import Image
 from imgscope.job import Job
 from imgscope.ui import loader
 from imgscope.ui.screens import action as action_module
-from imgscope.ui.screens import checklist, containers
+from imgscope.ui.screens import checklist
 from imgscope.ui.screens.action import ActionScreen
 from imgscope.ui.screens.checklist import CleanLines, CleanScreen
-from imgscope.ui.screens.containers import ContainersScreen, ContainerTable
+from imgscope.ui.screens.containers import ContainersScreen
 from imgscope.ui.screens.form import Field, FormScreen, Values
 from imgscope.ui.theme import bundled_themes, variable_defaults
+from imgscope.ui.widgets import containers
+from imgscope.ui.widgets.containers import ContainerTable
 from tests.ui.driver import rows
 
 HOSTILE = "\x1b[31mred\x1b]0;title\x07 [bold]no markup[/] \u202eback\r"
@@ -594,7 +596,8 @@ async def test_a_key_acts_on_the_container_under_the_cursor(done: list[str], key
 async def test_keys_that_repeat_open_one_dialog(done: list[str]) -> None:
     async with opened(dialog := listing([use("web")])) as it:
         await it.until("the list", lambda: dialog.query_one(ContainerTable).row_count)
-        for act in (dialog.action_remove, dialog.action_remove, dialog.action_stop, dialog.action_logs):
+        table = dialog.query_one(ContainerTable)
+        for act in (table.action_remove, table.action_remove, table.action_stop, table.action_logs):
             act()  # all before the dialog of the first is there
         await it.until("the dialog", lambda: isinstance(it.app.screen, ActionScreen))
         assert done == ["RemoveContainer id-web"]
