@@ -88,6 +88,21 @@ class Tree:
             yield position
             position += spans[position]
 
+    def pages(self, room: int) -> Iterable[int]:
+        """What to open first: level by level, as long as at most `room` nodes are seen, or but one path."""
+        level = [0]
+        opened: list[int] = []
+        while level:
+            below: list[int] = []
+            for position in level:
+                below += islice(self.children(position), max(room, len(level)) + 1)
+            room -= len(below)
+            if room < 0 and len(below) > len(level):
+                break
+            opened += level
+            level = [child for child in below if self.spans[child] > 1]
+        return opened
+
     def way(self, nodes: Iterable[int]) -> Iterator[int]:
         """The positions of nodes, each the parent of the next, as far as they are in the tree."""
         start, end = 0, len(self)

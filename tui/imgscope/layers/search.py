@@ -145,7 +145,7 @@ class Pattern:
         wanted = wanted.strip("*")  # the rest of most globs is plain: *.so, lib*
         if any(sign in wanted for sign in "*?["):
             return 0, 0
-        start = letters.find(wanted) if self.name.endswith("*") else len(name) - len(wanted)
+        start = letters.find(wanted) if self.name.endswith("*") else letters.rfind(wanted)
         return start, start + len(wanted)
 
 

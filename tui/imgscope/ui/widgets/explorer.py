@@ -16,7 +16,7 @@ from imgscope.job import Job
 from imgscope.layers.index import Problem
 from imgscope.layers.overlay import ROOT
 from imgscope.layers.search import Pattern
-from imgscope.layers.view import Sort, Views
+from imgscope.layers.view import Views
 from imgscope.text import clean, percent_text, size_text
 from imgscope.ui import loader, messages
 from imgscope.ui.widgets.files import FileTree
@@ -34,11 +34,12 @@ if TYPE_CHECKING:
 
 
 class Place(NamedTuple):
-    """A path in a layer of an image; without a path the layer itself."""
+    """A path in a layer of an image, or in the merge up to it; without a path the layer itself."""
 
     image: Image
     layer: int
     path: bytes = b""
+    merged: bool = False
 
 
 class Explorer(Vertical):
@@ -248,14 +249,15 @@ class Explorer(Vertical):
             if gone := view.gone(ROOT):
                 title.append(f"removes {size_text(gone)}")
             note = "this layer changes no file"
-        if self.file_tree.sort != Sort.NAME:
-            title.append(f"by {self.file_tree.sort.value}")
+        title += self.file_tree.words(view.merged)
+        if len(view.tree) > 1:
+            note = "all that there is has a state that is hidden; A M R U show them again"
         if (pattern := self.file_tree.pattern) is not None:
             count = message.tree.marks.count(1)
             found = f"{count:,} match{'' if count == 1 else 'es'}"
             title.append(f"/{clean(pattern.text)}: {found}")
-            note = f"nothing is found by this {pattern}"
-            self.post_message(self.Matched(f"{pattern}: {found}"))
+            note = message.tree.error or f"nothing is found by this {pattern}"
+            self.post_message(self.Matched(message.tree.error or f"{pattern}: {found}"))
         else:
             self.post_message(self.Matched(""))
         broken = next((problem for problem in self.analysis.problems if problem.layer == view.layer), None)
@@ -298,13 +300,13 @@ class Explorer(Vertical):
             return
         self._goal = None
         await self.show_tab(FILES)
-        if place.layer < self.layer_table.hidden:
+        if place.layer < self.layer_table.hidden or (place.merged and self.layer_table.hidden):
             self.layer_table.set_base(self.layer_table.base, only_mine=False)
         self.layer_table.go(place.layer)
         if not place.path:
             self.layer_table.enter()
             return
-        self.merged = False
+        self.merged = place.merged
         self.file_tree.pattern = None
         self._reveal = place.path
         self.file_tree.enter()
@@ -331,7 +333,10 @@ class Explorer(Vertical):
         return ""
 
     def filter(self, pattern: Pattern | None) -> None:
-        """No more of the files than a pattern finds."""
+        """No more of the files than a pattern finds; the files stay as they are while it is wrong."""
+        if pattern and pattern.error:
+            self.post_message(self.Matched(pattern.error))
+            return
         if (pattern and pattern.text) != (self.file_tree.pattern and self.file_tree.pattern.text):
             self.file_tree.pattern = pattern
             if self.analysis is None:

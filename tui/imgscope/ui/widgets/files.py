@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -16,11 +16,10 @@ from imgscope.layers.overlay import ROOT, Overlay, State
 from imgscope.layers.rows import Rows, Tree
 from imgscope.layers.search import Pattern
 from imgscope.layers.view import LayerView, Lens, Sort
-from imgscope.text import name_text, size_text
+from imgscope.text import path_text, size_text
+from imgscope.ui.widgets.filecolumns import SIZE, Attributes, Columns, short, title_text
 from imgscope.ui.widgets.lines import PANE_KEYS, Lines, Piece, fit
 
-_SIZE = 8
-_WIDE = 64  # cells from which on mode and owner are shown
 _SIGNS = {
     State.NONE: (" ", ""),
     State.UNCHANGED: (" ", ""),
@@ -29,16 +28,25 @@ _SIGNS = {
     State.METADATA: ("≈", "metadata"),
     State.REMOVED: ("−", "removed"),
 }
-_KIND_LETTERS = {
-    Kind.DIRECTORY: "d",
-    Kind.SYMLINK: "l",
-    Kind.CHAR_DEVICE: "c",
-    Kind.BLOCK_DEVICE: "b",
-    Kind.FIFO: "p",
-}
 _AUTO_OPEN = 40  # rows: small trees are shown open
 _UNFOLDED, _FOLDED = 1, 2  # by the person
-_LONG = 1000  # bytes of a name that are looked at: more than any screen is wide
+_SHOWN = {  # by the words for them, in the order in which they are told
+    "added": frozenset((State.ADDED,)),
+    "changed": frozenset((State.CONTENT, State.METADATA)),
+    "removed": frozenset((State.REMOVED,)),
+    "unchanged": frozenset((State.UNCHANGED,)),
+}
+
+
+def _toggle(key: str, word: str) -> Binding:
+    return Binding(
+        key,
+        f"show('{word}')",
+        f"Show {word}",
+        show=False,
+        id=f"show.{word}",
+        tooltip=f"Hide what is {word}, or show it again",
+    )
 
 
 class FileTree(Lines):
@@ -47,7 +55,9 @@ class FileTree(Lines):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "screen.filter", "filter", id="files.filter", tooltip="Show what a pattern finds"),
         *PANE_KEYS[1:],  # the footer has no room for more
-        Binding("S", "sort", "Sort", show=False, id="files.sort", tooltip="By name, size or dead bytes"),
+        Binding(
+            "S", "sort", "Sort", show=False, id="files.sort", tooltip="By name, size, state or dead bytes"
+        ),
         Binding(
             "asterisk,plus",
             "fold_all(True)",
@@ -64,6 +74,18 @@ class FileTree(Lines):
             id="tree.close-all",
             tooltip="Close all directories",
         ),
+        _toggle("A", "added"),
+        _toggle("M", "changed"),
+        _toggle("R", "removed"),
+        _toggle("U", "unchanged"),
+        Binding(
+            "i",
+            "attributes",
+            "Attributes",
+            show=False,
+            id="files.attributes",
+            tooltip="Mode, owner and time: as there is room, all, none",
+        ),
         Binding("n", "match(1)", "Next match", show=False, id="files.next", tooltip="To the next match"),
         Binding(
             "N", "match(-1)", "Match before", show=False, id="files.before", tooltip="To the match before"
@@ -72,7 +94,7 @@ class FileTree(Lines):
 
     @dataclass
     class Rearranged(Message):
-        """Another order is wanted."""
+        """The lens is another one."""
 
         files: FileTree
 
@@ -84,11 +106,14 @@ class FileTree(Lines):
         super().__init__("files")
         self.view: LayerView | None = None
         self.lens = Lens()
+        self.attributes = Attributes.AUTO
         self._overlay: Overlay | None = None
         self._rows: Rows | None = None
         self._folds = bytearray()  # for each node what the person did to it, in any layer of the image
         self._wanted = ROOT  # where the person put the cursor last
         self._placed = ROOT  # where the cursor was put instead, for this view has no such path
+        self._asked = ""  # what was looked for in the tree that is shown
+        self._wanted_in = ""  # and in that in which the person put the cursor
 
     @property
     def pattern(self) -> Pattern | None:
@@ -110,6 +135,11 @@ class FileTree(Lines):
     @property
     def node(self) -> int | None:
         return self._node(self.cursor) if self.row_count else None
+
+    @property
+    def path(self) -> bytes | None:
+        """The path under the cursor, without a leading slash (see `LayerIndex`)."""
+        return self._overlay.path(self.node) if self._overlay and self.node is not None else None
 
     def _node(self, row: int) -> int:
         assert self._rows is not None
@@ -135,21 +165,25 @@ class FileTree(Lines):
         self.note = note
         self.set_title(*title)
         self._rows = rows = Rows(tree, self._shut(tree))
-        *_, position = tree.way(self._way(self._wanted))
-        if tree.marks and not tree.marks[position]:
+        way = self._way(self._wanted)
+        *above, position = tree.way(way)
+        asked = self.pattern.text if self.pattern else ""
+        chosen = len(way) == len(above) + 1 > 1 and self._wanted_in == asked
+        if tree.marks and not tree.marks[position] and not chosen:
             position = max(tree.marks.find(1), 0)
+        self._asked = asked
         row = rows.row(position)
         self._placed = self._node(row) if len(rows) else ROOT
         self.changed(row)
 
     def keep(self) -> None:
         """The cursor is where the person wants it."""
-        self._wanted = self.node or ROOT
+        self._wanted, self._wanted_in = self.node or ROOT, self._asked
 
     def _keep(self) -> None:
         """Note where the person has put the cursor."""
         if self.node is not None and self.node != self._placed:
-            self._wanted = self.node
+            self.keep()
 
     def _way(self, node: int) -> list[int]:
         """The nodes from the root to one."""
@@ -170,7 +204,7 @@ class FileTree(Lines):
         folds, nodes = self._folds, tree.nodes
         for position in tree.folders:
             closed[position] = folds[nodes[position]] != _UNFOLDED
-        for position in _unasked(tree):
+        for position in tree.pages(_AUTO_OPEN):
             closed[position] = folds[nodes[position]] == _FOLDED
         return closed
 
@@ -236,8 +270,37 @@ class FileTree(Lines):
 
     def action_sort(self) -> None:
         orders = list(Sort)
-        self.lens = replace(self.lens, sort=orders[(orders.index(self.sort) + 1) % len(orders)])
-        self.post_message(self.Rearranged(self))
+        self._turn(replace(self.lens, sort=orders[(orders.index(self.sort) + 1) % len(orders)]))
+
+    def sort_by(self, column: str) -> None:
+        if column in ("name", "size", "dead"):
+            self._turn(replace(self.lens, sort=Sort(column)))
+
+    def action_show(self, word: str) -> None:
+        """Hide all paths of some states, or show them again."""
+        self._turn(replace(self.lens, states=self.lens.states ^ _SHOWN[word]))
+
+    def _turn(self, lens: Lens) -> None:
+        if lens != self.lens:
+            self.lens = lens
+            self.post_message(self.Rearranged(self))
+
+    def words(self, merged: bool) -> list[str]:
+        """What is to be said of the order, and of what is hidden, in the title."""
+        words = [f"by {self.sort.value}"] if self.sort != Sort.NAME else []
+        kinds = [word for word in _SHOWN if not (merged and word == "removed")]
+        hidden = [word for word in kinds if not _SHOWN[word] & self.lens.states]
+        if len(hidden) == len(kinds) - 1:
+            return [*words, f"only {next(word for word in kinds if word not in hidden)}"]
+        return [*words, f"without {', '.join(hidden)}"] if hidden else words
+
+    def action_attributes(self) -> None:
+        kinds = list(Attributes)
+        self.attributes = kinds[(kinds.index(self.attributes) + 1) % len(kinds)]
+        self.refresh()
+        columns = self._columns(self.size.width - 2)
+        if self.attributes == Attributes.ALL and not columns.mode:
+            self.notify("There is no room for attributes; z shows the pane alone.")
 
     def action_match(self, step: int) -> None:
         """To the next match, or the one before, around the end."""
@@ -253,20 +316,29 @@ class FileTree(Lines):
         if found >= 0:
             self.reveal(self._rows.tree.nodes[found])
 
-    def head(self, width: int) -> str:
-        attributes = f"{'mode':<11} {'owner':>9} " if width >= _WIDE else ""
-        space = self._space(width, attributes)
-        return fit("  name", space) + attributes + fit("size", _SIZE, right=True)
+    def copies(self) -> Sequence[tuple[str, str]]:
+        view, node = self.view, self.node
+        if view is None or node is None:
+            return ()
+        version = view.version(node)
+        entry = view.overlay.describe(version) if version >= 0 else None
+        target = [("link target", os.fsdecode(entry.link))] if entry is not None and entry.link else []
+        return (("path", "/" + os.fsdecode(view.overlay.path(node))), *target)
 
-    @staticmethod
-    def _space(width: int, attributes: str) -> int:
-        """Cells for sign and name: what attributes, size and the word `dead` leave."""
-        return max(width - len(attributes) - _SIZE - 5, 8)
+    def _title(self, width: int) -> str:
+        return title_text(self.title, width)
+
+    def _columns(self, width: int) -> Columns:
+        return Columns.fitting(width, self.attributes, by_dead=self.sort == Sort.DEAD)
+
+    def head(self, width: int) -> str:
+        return self._columns(width).head()
 
     def row(self, number: int, width: int) -> Iterable[Piece]:
         view = self.view
         assert view is not None
         assert self._rows is not None
+        columns = self._columns(width)
         position, tree = self._rows[number], self._rows.tree
         node = tree.nodes[position]
         state = view.state(node)
@@ -275,47 +347,49 @@ class FileTree(Lines):
         entry = view.overlay.describe(version) if version >= 0 else None
         kind = view.overlay.kind(version) if version >= 0 else Kind.DIRECTORY
         fold = ("▸ " if self._rows.closed[position] else "▾ ") if tree.spans[position] > 1 else "  "
-        name = _short(view.overlay.names[node])
+        name = short(view.overlay.names[node])
         if kind == Kind.DIRECTORY:
             name += "/"
         detail = ""
-        if entry is not None and entry.link:
+        if entry is not None and entry.link and self.attributes != Attributes.NONE:
             detail = (
-                f" (same file as /{_short(entry.link)})"
+                f" (same file as /{short(entry.link)})"
                 if kind == Kind.HARDLINK
-                else f" → {_short(entry.link)}"
+                else f" → {short(entry.link)}"
             )
         elif state in (State.CONTENT, State.METADATA) and not view.merged:
             what = self._changes(node)
             detail = f" ({', '.join(what)})" if what else ""
         elif state == State.UNCHANGED and not view.merged and kind == Kind.FILE:
             sign, style, detail = "=", "metadata", " (stored again)"
-        attributes = ""
-        if width >= _WIDE:
-            mode = f"{_mode(kind, entry.mode)}" if entry else ""
-            owner = f"{entry.uid}:{entry.gid}" if entry else ""
-            attributes = f"{mode:<11} {fit(owner, 9, right=True)} "
         dead = view.is_dead(node)
         gone = state == State.REMOVED or (kind == Kind.DIRECTORY and not view.size(node) and view.gone(node))
         size = view.gone(node) if gone else view.size(node)
         text = ("−" if gone and size else "") + (size_text(size) if size or kind == Kind.FILE else "")
-        space = self._space(width, attributes)
-        indent = self._indent(node, max(space - 24, 0))  # a deep tree must leave room for names
-        left = max(space - 4 - indent - 1, 1)  # a blank before the next column
+        indent = self._indent(node, max(columns.name - 24, 0))  # a deep tree must leave room for names
+        left = max(columns.name - 4 - indent - 1, 1)  # a blank before the next column
         shown = fit(name, min(cell_len(name), left))
         yield f"{sign} ", style
         yield " " * indent + fold, "dim"
         if tree.marks and tree.marks[position] and self.pattern is not None:
-            start, end = self.pattern.span(shown)
+            start, end = self.pattern.span(shown.removesuffix("/"), self._folder(node))
             yield shown[:start], style
             yield shown[start:end], "match"
             yield shown[end:], style
         else:
             yield shown, style or ("" if state != State.NONE else "dim")
         yield fit(detail, left - cell_len(shown)) + " ", "dim"
-        yield attributes, "dim"
-        yield fit(text, _SIZE, right=True), "dead" if dead else "removed" if gone else ""
-        yield " dead" if dead else " " * 5, "dead"
+        yield columns.attributes(kind, entry), "dim"
+        style = "dead" if dead else "removed" if gone else ""
+        part, whole = size, max(view.size(ROOT), view.gone(ROOT))
+        if self.sort == Sort.DEAD:
+            part, whole = view.dead(node), view.dead(ROOT)
+        yield columns.share(part, whole, style or ("dead" if self.sort == Sort.DEAD else "bar"))
+        if columns.dead:
+            yield fit(size_text(part) if part else "", SIZE, right=True) + " ", "dead"
+        yield fit(text, SIZE, right=True), style
+        if not columns.dead:
+            yield " dead" if dead else " " * 5, "dead"
 
     def action_select(self) -> None:
         """Enter, and a double click, open and close directories."""
@@ -332,42 +406,14 @@ class FileTree(Lines):
             indent += 2
         return min(indent, most)
 
+    def _folder(self, node: int) -> str:
+        """The path of the directory that a node is in, as patterns look at it."""
+        assert self._overlay is not None
+        path = self._overlay.path(self._overlay.parents[node])
+        return path_text(path) + "/" if path else "/"
+
     def _changes(self, node: int) -> tuple[str, ...]:
         assert self.view is not None
         overlay = self.view.overlay
         version = overlay.at(node, self.view.layer)
         return overlay.changes(version) if version >= 0 else ()
-
-
-def _unasked(tree: Tree) -> Iterable[int]:
-    """What a person would open first: level by level, as long as all of it fits on a page."""
-    room = _AUTO_OPEN
-    level = [0]
-    opened: list[int] = []
-    while level:
-        below: list[int] = []
-        for position in level:
-            below += islice(tree.children(position), max(room, len(level)) + 1)
-        room -= len(below)
-        if room < 0 and len(below) > len(level):
-            break
-        opened += level
-        level = [child for child in below if tree.spans[child] > 1]
-    return opened
-
-
-def _mode(kind: Kind, mode: int) -> str:
-    """Permissions as ls shows them."""
-    letters = "".join(
-        letter if mode & (1 << (8 - place)) else "-" for place, letter in enumerate("rwxrwxrwx")
-    )
-    marks = [(0o4000, 2, "s", "S"), (0o2000, 5, "s", "S"), (0o1000, 8, "t", "T")]
-    cells = list(letters)
-    for bit, place, lower, upper in marks:
-        if mode & bit:
-            cells[place] = lower if cells[place] == "x" else upper
-    return _KIND_LETTERS.get(kind, "-") + "".join(cells)
-
-
-def _short(name: bytes) -> str:
-    return name_text(name) if len(name) <= _LONG else name_text(name[:_LONG]) + "…"

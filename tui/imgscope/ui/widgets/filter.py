@@ -65,8 +65,8 @@ class FilterLine(Horizontal):
         pane: Lines
         keep: bool
 
-    def __init__(self, pane: Lines, id: str = "filter") -> None:
-        super().__init__(id=id)
+    def __init__(self, pane: Lines, name: str = "filter") -> None:
+        super().__init__(id=name)
         self.pane = pane
 
     def compose(self) -> ComposeResult:
