@@ -67,6 +67,7 @@ class Content:
         self.ended = False  # whether all is there that can be had
         self.problem = ""  # why that is not all, in a sentence
         self._chunks: Iterator[bytes] = iter(chunks)
+        self._held = b""  # of a chunk, what was not asked for yet
         self._turn = Lock()
         self._stopped = False
         if not size:
@@ -86,21 +87,23 @@ class Content:
             self._stopped = False
             try:
                 while not self.ended and not self._stopped and self.raw.size < upto:
-                    self._piece()
+                    self._piece(upto)
                     told()
             finally:
                 if self.job.cancelled:
                     self._end()
         self.job.check()
 
-    def _piece(self) -> None:
+    def _piece(self, upto: int) -> None:
         try:
             self.job.check()
-            chunk = next(self._chunks, None)
+            chunk: bytes | None = self._held
             while chunk == b"":
                 chunk = next(self._chunks, None)
             if chunk is not None:
-                self.raw.append(chunk[: self.size - self.raw.size])
+                room = min(upto, self.size) - self.raw.size
+                self.raw.append(chunk[:room])
+                self._held = chunk[room:]
             if self.raw.size >= self.size:
                 self._end()
             elif chunk is None:

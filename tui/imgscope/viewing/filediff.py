@@ -197,7 +197,7 @@ class _Taken(NamedTuple):
 
 
 def _read(old: Side | None, new: Side | None, job: Job) -> tuple[_Taken, _Taken, int]:
-    """Both contents, and the first byte in which they differ: read side by side, so that none is kept whole."""
+    """Both contents, and the first byte in which they differ. Read side by side: none is kept whole."""
     hashes = hashlib.sha256(), hashlib.sha256()
     kept = bytearray(), bytearray()
     sizes = [0, 0]

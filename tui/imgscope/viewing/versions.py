@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import posixpath
-
 from imgscope.layers.index import Kind
 from imgscope.layers.overlay import REMOVED, ROOT, Overlay, State
+from imgscope.text import name_text
 
 _HOPS = 40  # symlinks on the way to a file, as Linux allows (path_resolution(7))
 
@@ -22,6 +21,11 @@ def versions(overlay: Overlay, node: int) -> list[int]:
             found.append(version)
         version = overlay.below[version]
     return found[::-1]
+
+
+def newest(overlay: Overlay, node: int, layer: int) -> int:
+    """What layers 1..layer did to a path last, a removal too; -1 where they have nothing to do with it."""
+    return next((item for item in reversed(versions(overlay, node)) if overlay.layer[item] <= layer), -1)
 
 
 def below(overlay: Overlay, version: int) -> int:
@@ -52,14 +56,34 @@ def fate(overlay: Overlay, version: int) -> str:
     return f"{what}; this copy still ships" if dead else what
 
 
-def target(overlay: Overlay, node: int, layer: int) -> int:
+def no_content(overlay: Overlay, version: int) -> str:
+    """What a version is where it is no file with a content; else nothing."""
+    if overlay.entry[version] == REMOVED:
+        return f"layer {overlay.layer[version]} removes this path"
+    entry = overlay.describe(overlay.inode(version))
+    if entry is None or entry.kind == Kind.DIRECTORY:
+        return "a directory"
+    if entry.kind == Kind.SYMLINK:
+        return f"a symlink to {name_text(entry.link)}"
+    if entry.kind in (Kind.CHAR_DEVICE, Kind.BLOCK_DEVICE):
+        what = "character" if entry.kind == Kind.CHAR_DEVICE else "block"
+        major, minor = entry.device or (0, 0)
+        return f"a {what} device, {major}:{minor}; it has no content"
+    if entry.kind == Kind.FIFO:
+        return "a pipe; it has no content"
+    return "another name of a file that is not there" if entry.kind == Kind.HARDLINK else ""
+
+
+def target(overlay: Overlay, version: int, layer: int) -> int:
     """The node that a symlink leads to in the merge of layers 1..layer, -1 where there is none.
 
     Links on the way are followed too; `..` above the root is the root, as in a container.
     """
-    path, hops = overlay.path(node), 0
-    parts = list(reversed(path.split(b"/")))
-    here: list[bytes] = []
+    entry, hops = overlay.describe(version), 0
+    if entry is None:
+        return -1
+    here = [] if entry.link.startswith(b"/") else overlay.path(overlay.node[version]).split(b"/")[:-1]
+    parts = list(reversed(entry.link.split(b"/")))
     while parts:
         part = parts.pop()
         if part in (b"", b"."):
@@ -67,7 +91,7 @@ def target(overlay: Overlay, node: int, layer: int) -> int:
         if part == b"..":
             here = here[:-1]
             continue
-        found = overlay.find(posixpath.join(*here, part) if here else part)
+        found = overlay.find(b"/".join((*here, part)))
         version = overlay.at(found, layer) if found > ROOT else -1
         if version < 0:
             return -1
