@@ -12,7 +12,7 @@ read: `undecided` says what, `settle` takes the answers.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from heapq import merge
 from typing import NamedTuple
@@ -250,9 +250,6 @@ class FileComparison:
         states, parents, (own_a, own_b) = self.states, self.parents, self._own
         sizes_a, sizes_b, weights = own_a[:], own_b[:], array("q", bytes(8 * len(states)))
         found = {state: [0, 0, 0] for state in DIFFERENT}
-        below: dict[int, list[int]] = {}
-        seen = bytearray(len(states))
-        seen[ROOT] = 1
         for number, state in enumerate(states):
             if number % BLOCK == 0:
                 self._job.check()
@@ -263,10 +260,6 @@ class FileComparison:
             total[0] += 1
             total[1] += own_a[number]
             total[2] += own_b[number]
-            while not seen[number]:
-                seen[number] = 1
-                below.setdefault(parents[number], []).append(number)
-                number = parents[number]
         for number in range(len(states) - 1, ROOT, -1):
             parent = parents[number]
             sizes_a[parent] += sizes_a[number]
@@ -274,7 +267,7 @@ class FileComparison:
             weights[parent] += weights[number]
         self.totals = {state: Total(*numbers) for state, numbers in found.items()}
         self.only_times = self._timed.count(1)  # paths of which nothing but the mtime differs
-        self._sizes, self._weights, self._below = (sizes_a, sizes_b), weights, below
+        self._sizes, self._weights = (sizes_a, sizes_b), weights
 
     def _weigh(self, number: int) -> int:
         """The bytes that differ of a path itself."""
@@ -360,10 +353,18 @@ class FileComparison:
         found += self._metadata(self.version(number, 0), self.version(number, 1))
         return tuple(found)
 
-    def arranged(self, order: Order = Order.NAME, job: Job | None = None) -> Tree:
-        """What differs as a tree of numbers, with the directories on the way; raises `CancelledError`."""
+    def arranged(
+        self,
+        order: Order = Order.NAME,
+        shown: Collection[State] = DIFFERENT,
+        job: Job | None = None,
+    ) -> Tree:
+        """What differs as a tree of numbers, with the directories on the way; raises `CancelledError`.
+
+        No more than the states of `shown`.
+        """
         job = job or Job()
-        below, weights = self._below, self._weights
+        weights, below = self._weights, self._inside(frozenset(shown), job)
         nodes, folders = array("i"), array("i")
         ends: list[tuple[int, int]] = []
         stack = [ROOT]
@@ -389,6 +390,21 @@ class FileComparison:
         for place, end in ends:
             spans[place] = end - place
         return Tree(nodes, spans, folders)
+
+    def _inside(self, shown: Collection[int], job: Job) -> dict[int, list[int]]:
+        """For each directory that has any, what is to be shown right in it."""
+        parents, below = self.parents, dict[int, list[int]]()
+        seen = bytearray(len(self.states))
+        seen[ROOT] = 1
+        for number, state in enumerate(self.states):
+            if number % BLOCK == 0:
+                job.check()
+            if state > State.UNCHANGED and state in shown:
+                while not seen[number]:
+                    seen[number] = 1
+                    below.setdefault(parents[number], []).append(number)
+                    number = parents[number]
+        return below
 
     def largest(self) -> list[int]:
         """All paths that differ: most bytes first, those with another mtime only last, else by path."""

@@ -1,0 +1,222 @@
+"""The files that differ between two images, as a tree."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.cells import cell_len
+from textual.binding import Binding, BindingType
+from textual.message import Message
+
+from imgscope.comparison_report import difference_text
+from imgscope.findings.compare import DIFFERENT, FileComparison, Order
+from imgscope.layers.index import Kind
+from imgscope.layers.overlay import ROOT, State
+from imgscope.layers.rows import Rows, Tree
+from imgscope.text import name_text, size_text
+from imgscope.ui.widgets.lines import Lines, Piece, fit
+
+_SIZE = 8
+_AUTO_OPEN = 40  # rows: small trees are shown open
+_SIGNS = {
+    State.NONE: (" ", ""),
+    State.UNCHANGED: (" ", ""),
+    State.ADDED: ("+", "added"),
+    State.CONTENT: ("~", "changed"),
+    State.METADATA: ("≈", "metadata"),
+    State.REMOVED: ("−", "removed"),
+}
+_UNFOLDED, _FOLDED = 1, 2  # by the person
+_LONG = 1000  # bytes of a name that are looked at: more than any screen is wide
+
+
+class ComparedFiles(Lines):
+    """One row per path: its bytes in A, in B, and how many more B has."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("S", "sort", "sort", id="files.sort", tooltip="By name, or the largest difference first"),
+        Binding("A", "show('ADDED')", "Added", show=False, id="show.added", tooltip="Show or hide +"),
+        Binding("R", "show('REMOVED')", "Removed", show=False, id="show.removed", tooltip="Show or hide −"),
+        Binding("M", "show('CONTENT')", "Changed", show=False, id="show.changed", tooltip="Show or hide ~"),
+        Binding(
+            "U",
+            "show('METADATA')",
+            "hide ≈",
+            id="show.unchanged",
+            tooltip="Show or hide ≈: the same content, other metadata",
+        ),
+        Binding(
+            "asterisk,plus",
+            "fold_all(True)",
+            "Open all",
+            show=False,
+            id="tree.open-all",
+            tooltip="Open all directories",
+        ),
+        Binding(
+            "minus",
+            "fold_all(False)",
+            "Close all",
+            show=False,
+            id="tree.close-all",
+            tooltip="Close all directories",
+        ),
+    ]
+
+    @dataclass
+    class Rearranged(Message):
+        """Another order, or other states, are wanted."""
+
+    def __init__(self) -> None:
+        super().__init__("compared-files")
+        self.order = Order.SIZE
+        self.shown = set(DIFFERENT)
+        self._files: FileComparison | None = None
+        self._rows: Rows | None = None
+        self._folds = bytearray()  # for each number what the person did to it
+
+    @property
+    def row_count(self) -> int:
+        return len(self._rows) if self._rows is not None else 0
+
+    @property
+    def number(self) -> int | None:
+        """The path under the cursor, by its number in the comparison."""
+        if self._rows is None or not self.row_count:
+            return None
+        return self._rows.tree.nodes[self._rows[self.cursor]]
+
+    def show(self, files: FileComparison, tree: Tree) -> None:
+        """Draw a tree; what was open stays so, the cursor on its path or as near as it gets."""
+        here = self.number
+        if files is not self._files:
+            self._files, self._folds, here = files, bytearray(len(files.states)), None
+        closed = bytearray(len(tree))
+        for position in tree.folders:
+            closed[position] = self._folds[tree.nodes[position]] != _UNFOLDED
+        for position in tree.pages(_AUTO_OPEN):
+            closed[position] = self._folds[tree.nodes[position]] == _FOLDED
+        self._rows = rows = Rows(tree, closed)
+        self.note = "no file differs" if not len(files) else "nothing of the states that are shown"
+        hidden = "".join(_SIGNS[state][0] for state in DIFFERENT if state not in self.shown)
+        self.set_title(
+            "files",
+            f"{len(files):,} paths differ",
+            "by name" if self.order == Order.NAME else "largest first",
+            *([f"without {' '.join(hidden)}"] if hidden else []),
+        )
+        *_, position = (0, *tree.way(self._way(here or ROOT)))
+        self.changed(rows.row(position))
+
+    def _way(self, number: int) -> list[int]:
+        assert self._files is not None
+        way = []
+        while number > ROOT:
+            way.append(number)
+            number = self._files.parents[number]
+        return [ROOT, *reversed(way)]
+
+    def copies(self) -> Sequence[tuple[str, str]]:
+        if self._files is None or (number := self.number) is None:
+            return ()
+        return (("path", "/" + os.fsdecode(self._files.path(number))),)
+
+    # -- keys ---------------------------------------------------------------------------------------
+
+    def action_sort(self) -> None:
+        self.order = Order.NAME if self.order == Order.SIZE else Order.SIZE
+        self.post_message(self.Rearranged())
+
+    def sort_by(self, column: str) -> None:
+        self.order = Order.NAME if column == "name" else Order.SIZE
+        self.post_message(self.Rearranged())
+
+    def action_show(self, state: str) -> None:
+        self.shown ^= {State[state]}
+        self.post_message(self.Rearranged())
+
+    def fold(self, number: int, opened: bool) -> None:
+        assert self._rows is not None
+        assert self._files is not None
+        position, tree = self._rows[number], self._rows.tree
+        closed, full = self._rows.closed[position], tree.spans[position] > 1
+        if full and bool(closed) == opened:
+            self._folds[tree.nodes[position]] = _UNFOLDED if opened else _FOLDED
+            if opened:
+                self._rows.unfold(number)
+            else:
+                self._rows.fold(number)
+            self.changed()
+        elif opened and full:
+            self.cursor = number + 1
+        elif not opened and (parent := self._files.parents[tree.nodes[position]]) > ROOT:
+            self.cursor = self._rows.row(tree.nodes.index(parent, 0, position))
+
+    def action_fold_all(self, opened: bool) -> None:
+        if self._rows is None or not self.row_count:
+            return
+        tree, here = self._rows.tree, self._rows[self.cursor]
+        self._folds = bytearray((_UNFOLDED if opened else _FOLDED,)) * len(self._folds)
+        closed = bytearray(len(tree))
+        if not opened:
+            for position in tree.folders:
+                closed[position] = 1
+        self._rows = Rows(tree, closed)
+        self.changed(self._rows.row(here))
+
+    def action_select(self) -> None:
+        """Enter, and a double click, open and close directories; anything else is for the screen."""
+        if self._rows is not None and self.row_count:
+            position = self._rows[self.cursor]
+            if self._rows.tree.spans[position] > 1:
+                self.fold(self.cursor, bool(self._rows.closed[position]))
+            else:
+                super().action_select()
+
+    # -- drawing ------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _space(width: int) -> int:
+        """Cells for sign and name."""
+        return max(width - 3 * (_SIZE + 1), 8)
+
+    def head(self, width: int) -> str:
+        sizes = "".join(" " + fit(name, _SIZE, right=True) for name in ("A", "B", "B − A"))
+        return fit("  name", self._space(width)) + sizes
+
+    def row(self, number: int, width: int) -> Iterable[Piece]:
+        files = self._files
+        assert files is not None
+        assert self._rows is not None
+        position, tree = self._rows[number], self._rows.tree
+        node = tree.nodes[position]
+        state, (was, now) = files.state(node), files.kinds(node)
+        sign, style = _SIGNS[state]
+        full = tree.spans[position] > 1
+        fold = ("▸ " if self._rows.closed[position] else "▾ ") if full else "  "
+        name = name_text(files.name(node)[:_LONG]) + "/" * files.is_directory(node)
+        space = self._space(width)
+        indent = min(2 * (len(self._way(node)) - 2), max(space - 24, 0))  # a deep tree must leave room
+        left = max(space - 4 - indent, 1)
+        shown = fit(name, min(cell_len(name), left))
+        yield f"{sign} ", style
+        yield " " * indent + fold, "dim"
+        yield shown, style or "dim"
+        yield fit(self._detail(node, state, was, now), left - cell_len(shown)), "dim"
+        sizes = files.size(node)
+        for size, kind in zip(sizes, (was, now), strict=True):
+            told = kind == Kind.FILE or (kind is not None and size)
+            yield " " + fit(size_text(size) if told else "", _SIZE, right=True), ""
+        a, b = sizes
+        more = difference_text(a, b) if a != b else ""
+        yield " " + fit(more, _SIZE, right=True), "added" if b > a else "removed"
+
+    def _detail(self, node: int, state: State, was: Kind | None, now: Kind | None) -> str:
+        assert self._files is not None
+        if was is not None and now is not None and was != now:
+            return f" ({' → '.join(kind.name.lower().replace('_', ' ') for kind in (was, now))})"
+        changes = self._files.changes(node)
+        return f" ({', '.join(changes)})" if state in (State.CONTENT, State.METADATA) else ""
