@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from imgscope.job import Job
     from imgscope.sources.base import Source
 
-_GROUP = 13  # cells
+_GROUP = 15  # cells
 _LONG = 1000  # characters that are looked at: more than a screen is wide
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _DIGEST = 12  # cells, as all columns
 _SIZE = 8
-_FIXED = _DIGEST + 2 * (_SIZE + 1) + 4
+_FIXED = _DIGEST + 2 * _SIZE + 7
 _LONG = 1000  # characters that are looked at: more than a screen is wide
 _WIDE = 36  # cells for names at most
 
