@@ -30,6 +30,12 @@ class ImgscopeApp(App[None]):
     """One screen, opened on a reference or on all that the engine has."""
 
     CSS_PATH = "app.tcss"
+    CSS = """
+    /* where tints are not seen, a dialog is told from what is behind it by a line */
+    .-few-colours ModalScreen > Vertical, .-few-colours ModalScreen > VerticalScroll {
+        border: round $foreground !important;
+    }
+    """
     TITLE = "imgscope"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark", "help", "help", id="help", tooltip="All keys"),
@@ -67,6 +73,7 @@ class ImgscopeApp(App[None]):
         self.theme, _ = self.themes.choose(theme)
         document = config.read()
         self.settings = config.parse(document) if document is not None else config.Config()
+        self.set_class(self.few_colours, "-few-colours")
         self._keys: dict[str, str] = {}
         if document is not None and self.settings.keymap:
             from imgscope.ui.keymap import check
@@ -74,7 +81,8 @@ class ImgscopeApp(App[None]):
             self._keys = check(
                 self.settings.keymap, lambda name, says: document.error(f"keymap.{name}", says)
             )
-        if config.is_ascii() or not speaks_unicode(sys.__stderr__):  # where Textual draws
+        self._ascii = config.is_ascii() or not speaks_unicode(sys.__stderr__)  # where Textual draws
+        if self._ascii:
             from imgscope.ui.plain import Ascii
 
             self._filters.append(Ascii())
@@ -90,6 +98,11 @@ class ImgscopeApp(App[None]):
         """Whether a tint may not be seen: 16 colours or none (NO_COLOR)."""
         return self.no_color or self.console.color_system in (None, "standard")
 
+    def get_key_display(self, binding: Binding) -> str:
+        """Keys whose signs are not ASCII go by their names where only that is drawn."""
+        sign = super().get_key_display(binding)
+        return binding.key if self._ascii and not sign.isascii() else sign
+
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return variable_defaults(self.current_theme)
 
@@ -97,7 +110,10 @@ class ImgscopeApp(App[None]):
         """With few colours the cursor is told by reversing its row."""
         variables = super().get_css_variables()
         if hasattr(self, "console") and self.few_colours:  # Textual asks before it has one
+            ground = variables["background"]
+            variables |= dict.fromkeys(("row-cursor", "row-cursor-blurred"), ground)
             variables |= dict.fromkeys(("row-cursor-style", "block-cursor-text-style"), "reverse")
+            variables["row-cursor-blurred-style"] = "underline"
         return variables
 
     def get_default_screen(self) -> MainScreen:

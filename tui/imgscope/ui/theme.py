@@ -163,4 +163,5 @@ def variable_defaults(theme: Theme) -> dict[str, str]:
         "row-cursor": f"{theme.primary} 30%",  # a tint: the colours of the text stay readable on it
         "row-cursor-blurred": f"{foreground} 9%",
         "row-cursor-style": "none",
+        "row-cursor-blurred-style": "none",
     }

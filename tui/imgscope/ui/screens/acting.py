@@ -17,6 +17,7 @@ from textual.app import SuspendNotSupported
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
+from imgscope.config import load
 from imgscope.errors import AuthRequired, ImgscopeError, UsageError
 from imgscope.images.model import Image, Platform, short_id
 from imgscope.sources.base import Source
@@ -56,6 +57,7 @@ class ActingScreen(Screen[None]):
         super().__init__()
         self.source: Source | None = None
         self.read_only = bool(os.environ.get("IMGSCOPE_READ_ONLY"))
+        self._always_ask = load().confirm == "always"
         self._logins: Credentials | None = None
         self._made: Image | None = None  # a new image, to be opened as soon as it is listed
 
@@ -157,6 +159,7 @@ class ActingScreen(Screen[None]):
         from imgscope.actions.plan import Done
         from imgscope.ui.screens.action import ActionScreen
 
+        ask = ask or self._always_ask
         screen = ActionScreen(action, forced=forced, ask=ask, containers=containers)
         await self.app.push_screen_wait(screen)
         if screen.begun:

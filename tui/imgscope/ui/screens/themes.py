@@ -17,7 +17,7 @@ from imgscope.config import read, remember
 from imgscope.errors import UsageError
 from imgscope.text import clean
 from imgscope.ui.theme import Themes
-from imgscope.ui.widgets.lines import TOP, Lines, Piece, fit
+from imgscope.ui.widgets.lines import Lines, Piece, fit
 
 _CALM = 0.05  # seconds on one theme before it is drawn: a held key runs through the list
 _NAMES = 24  # cells
@@ -61,12 +61,12 @@ class ThemesScreen(ModalScreen[None]):
     #themes {
         width: 50;
         max-width: 100%;
-        height: auto;
-        max-height: 100%;
+        height: 100%;
+        max-height: 36;
         padding: 1 2;
         background: $surface;
 
-        ThemeLines { max-height: 24; background: $surface; }
+        ThemeLines { height: 1fr; background: $surface; }
         #themes-keys { height: auto; margin-top: 1; color: $accent; }
     }
     """
@@ -87,7 +87,6 @@ class ThemesScreen(ModalScreen[None]):
 
     def on_mount(self) -> None:
         lines = self.query_one(ThemeLines)
-        lines.styles.height = lines.row_count + TOP
         lines.focus()
         lines.changed(lines.names.index(self._before))
 

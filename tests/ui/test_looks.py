@@ -1,0 +1,238 @@
+"""Themes, keys, colours and signs as the person wants them, on the running screen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.widgets._footer import FooterKey
+
+from imgscope.config import state_folder
+from imgscope.errors import UsageError
+from imgscope.ui.app import ImgscopeApp
+from imgscope.ui.plain import plain
+from imgscope.ui.screens.themes import ThemeLines, ThemesScreen
+from imgscope.ui.theme import DEFAULT
+from imgscope.ui.widgets.lines import TOP
+from tests.ui.driver import Screen, rows, screen
+
+
+@pytest.fixture(autouse=True)
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The person's config.toml; a folder of themes is beside it."""
+    folder = tmp_path / "config"
+    (folder / "themes").mkdir(parents=True)
+    monkeypatch.setenv("IMGSCOPE_CONFIG", str(folder / "config.toml"))
+    return folder / "config.toml"
+
+
+def notes(shown: Screen) -> str:
+    return "\n".join(note.message for note in shown.app._notifications)
+
+
+def painted(shown: Screen) -> list[str]:
+    """The whole screen as text, line by line."""
+    return [strip.text for strip in shown.app.screen._compositor.render_strips()]
+
+
+async def themed(shown: Screen, name: str) -> None:
+    await shown.until(f"the theme {name}", lambda: shown.app.theme == name)
+
+
+# -- the list of themes ---------------------------------------------------------------------------------
+
+
+async def test_moving_tries_a_theme_and_esc_takes_the_one_before() -> None:
+    async with screen() as shown:
+        background = shown.images.styles.background
+        await shown.press("f2")
+        assert isinstance(shown.app.screen, ThemesScreen)
+        names = shown.app.screen.query_one(ThemeLines).names
+        assert names[shown.app.screen.query_one(ThemeLines).cursor] == DEFAULT
+        await shown.press("down")
+        await themed(shown, names[names.index(DEFAULT) + 1])
+        await shown.until("other colours", lambda: shown.images.styles.background != background)
+        await shown.press("escape")
+        assert shown.app.theme == DEFAULT
+        await shown.until("its colours", lambda: shown.images.styles.background == background)
+        assert not (state_folder() / "theme").exists()
+
+
+async def test_enter_keeps_it_for_the_next_start_and_the_settings_say_otherwise(config: Path) -> None:
+    async with screen() as shown:
+        await shown.press("f2", "g", "enter")  # the first one; enter does not wait for it to be drawn
+        kept = shown.app.theme
+        assert kept != DEFAULT
+        assert not isinstance(shown.app.screen, ThemesScreen)
+        assert notes(shown) == ""
+    assert ImgscopeApp("demo:").theme == kept
+    config.write_text('# mine\ntheme = "nord"\n')
+    assert ImgscopeApp("demo:").theme == "nord"
+    async with screen() as shown:
+        await shown.press("f2", "g", "enter")
+        assert f"{config}:2 decides" in notes(shown)
+        assert f'theme = "{kept}"' in notes(shown)
+    assert config.read_text() == '# mine\ntheme = "nord"\n'
+
+
+async def test_the_list_says_what_there_is(config: Path) -> None:
+    (config.parent / "themes/dawn.toml").write_text('primary = "#884400"\ndark = false\n')
+    async with screen(size=(60, 20)) as shown:
+        await shown.press("f2")
+        lines = shown.app.screen.query_one(ThemeLines)
+        listed = [" ".join(row.split()) for row in rows(lines)]
+        assert "dawn light you" in listed
+        assert f"▸ {DEFAULT} dark imgscope" in listed
+        assert "nord dark textual" in listed
+        assert any("enter keeps it" in line for line in painted(shown))
+
+
+# -- files of themes ------------------------------------------------------------------------------------
+
+
+async def test_a_bad_theme_is_skipped_and_named_with_its_line(config: Path) -> None:
+    bad = config.parent / "themes/bad.toml"
+    bad.write_text('# mine\nprimary = "#123456"\n\nbackground = "[red]no colour[/]"\n')
+    (config.parent / "themes/good.toml").write_text('primary = "#123456"\n')
+    config.write_text('theme = "bad"\n')
+    async with screen() as shown:
+        assert f"{bad}, line 4: background" in notes(shown)
+        assert "[red]no colour[/]" in notes(shown)
+        assert shown.app.theme == DEFAULT
+        assert "good" in shown.app.available_themes
+        assert "bad" not in shown.app.available_themes
+        assert any("[red]no" in line for line in painted(shown))
+
+
+async def test_ones_own_theme_of_a_known_name_wins(config: Path) -> None:
+    (config.parent / "themes/mine.toml").write_text('name = "nord"\nprimary = "#fedcba"\n')
+    config.write_text('theme = "nord"\n')
+    async with screen() as shown:
+        assert shown.app.current_theme.primary == "#fedcba"
+
+
+# -- keys -----------------------------------------------------------------------------------------------
+
+
+async def test_another_key_in_footer_help_and_hand(config: Path) -> None:
+    config.write_text('[keymap]\nhelp = "f1"\n"pane.zoom" = "f12"\ntheme = "f8"\n')
+    async with screen(size=(140, 40)) as shown:
+        await shown.press("question_mark", "z", "f2")
+        assert not shown.helping
+        assert not shown.zoomed
+        assert not isinstance(shown.app.screen, ThemesScreen)
+        keys = {key.key: key.description for key in shown.app.screen.query(FooterKey)}
+        assert keys["f1"] == "help"
+        await shown.press("tab", "f12")
+        assert shown.zoomed == "layers"
+        await shown.press("f12", "f1")
+        assert shown.helping
+        text = "\n".join(painted(shown))
+        assert "f12" in text
+        await shown.press("escape", "f8")
+        assert isinstance(shown.app.screen, ThemesScreen)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('act.rum = "f9"', "no 'act.rum' (did you mean act.run?)"),
+        ('act.run = "space"', "the key of images.mark (mark) there"),
+        ('quit = "r"', "the key of act.run (run) there"),
+        ('act.run = "ctrl+m"', "terminals send it as enter"),
+        ('act.run = "pagdown"', "did you mean pagedown?"),
+        ('act.run = "crtl+r"', "did you mean ctrl?"),
+        ("act.run = 5", "act.run = 5 is not what it should be"),
+        ('act.run = ","', "not what it should be"),
+    ],
+)
+def test_a_key_that_cannot_be(config: Path, line: str, says: str) -> None:
+    config.write_text(f"# mine\n[keymap]\n\n{line}\n")
+    with pytest.raises(UsageError) as error:
+        ImgscopeApp("demo:")
+    assert says in str(error.value)
+    assert str(config) in str(error.value)
+    assert "\n" not in str(error.value)
+    if "should be" not in says:
+        assert ", line 4: " in str(error.value)
+
+
+async def test_keys_can_be_swapped(config: Path) -> None:
+    config.write_text('[keymap]\n"act.run" = "t"\n"act.tag" = "r"\n')
+    async with screen() as shown:
+        bound = {key: found.binding.id for key, found in shown.app.screen.active_bindings.items()}
+        assert (bound["t"], bound["r"]) == ("act.run", "act.tag")
+
+
+# -- ASCII ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["IMGSCOPE_ASCII", "settings"])
+async def test_only_ascii_is_drawn(how: str, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if how == "settings":
+        config.write_text("ascii = true\n")
+    else:
+        monkeypatch.setenv(how, "1")
+    async with screen(size=(120, 40)) as shown:
+        await shown.open("rails-4.2:d")
+        for keys in (
+            (),
+            ("question_mark",),
+            ("f2",),
+            ("ctrl+p",),
+            ("d",),
+            ("tab",),
+            ("tab", "z"),
+            ("slash",),
+        ):
+            await shown.press(*keys) if keys != ("d",) else await shown.pilot.press("d")
+            lines = painted(shown)
+            assert not [line for line in lines if not line.isascii()], keys
+            assert {len(line) for line in lines} == {120}
+            if keys and keys[0] not in ("tab", "slash"):
+                await shown.pilot.press("escape")
+                await shown.until("the screen below", lambda: shown.app.screen is shown.main)
+        assert any("+-" in line for line in painted(shown)) or shown.zoomed
+
+
+async def test_keys_go_by_name_in_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMGSCOPE_ASCII", "1")
+    async with screen() as shown:
+        assert "enter open" in painted(shown)[-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("├─ ▸ ruby:b … 3 MB → /x", "+- > ruby:b ~ 3 MB > /x"),
+        ("█████▎  −5 kB · 2", "#####|  -5 kB | 2"),
+        ("café", "caf?"),
+        ("日本.txt", "????.txt"),
+        ("e\u0301", "e"),
+    ],
+)
+def test_as_many_cells_in_ascii(text: str, shown: str) -> None:
+    assert plain(text) == shown
+
+
+# -- few colours ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("setting", [("NO_COLOR", "1"), ("TERM", "xterm"), ("TERM", "xterm-256color")])
+async def test_the_cursor_is_seen_with_few_colours(
+    setting: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(*setting)
+    few = setting[1] != "xterm-256color"
+    async with screen() as shown:
+        assert shown.app.few_colours is few
+        cursor = shown.images.render_line(TOP + shown.images.cursor)
+        assert all(bool(segment.style and segment.style.reverse) is few for segment in cursor)
+        other = shown.images.render_line(TOP + shown.images.cursor + 1)
+        assert not any(segment.style and segment.style.reverse for segment in other)
+
+
+@pytest.mark.parametrize("colours", ["15;0", "0;15", "0;default;15", "default;default", "", "12;8", "0;x"])
+def test_a_light_terminal_gets_the_light_theme(colours: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLORFGBG", colours)
+    assert ImgscopeApp("demo:").theme == ("imgscope-light" if colours.endswith("15") else "imgscope-dark")
