@@ -83,7 +83,10 @@ class Lines(ScrollView, can_focus=True):
         & > .lines--match { color: $accent; text-style: bold underline; }
         /* a tint: the colours of the text must stay readable on it, in every theme */
         & > .lines--cursor { background: $row-cursor; text-style: $row-cursor-style; }
-        & > .lines--cursor-blurred { background: $row-cursor-blurred; }
+        & > .lines--cursor-blurred {
+            background: $row-cursor-blurred;
+            text-style: $row-cursor-blurred-style;
+        }
     }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {
