@@ -182,6 +182,7 @@ class Place:
         folder, name = split(path)
         where = os.dup(self.folder(folder))
         try:
+            self._check(where, name, replace)  # before the content is read, which is read once
             fd = os.open(self._temporary, _NEW, mode & 0o777, dir_fd=where)
             try:
                 try:
@@ -215,7 +216,8 @@ class Place:
                 dst_dir_fd=where,
                 follow_symlinks=False,
             )
-            if inode(os.stat(self._temporary, dir_fd=where, follow_symlinks=False)) != made:
+            told = os.stat(self._temporary, dir_fd=where, follow_symlinks=False)
+            if inode(told) != made or not stat.S_ISREG(told.st_mode):  # numbers are used again
                 raise _changed()
             self._name(where, name, replace)
         except OSError as error:
@@ -230,12 +232,12 @@ class Place:
 
     def _copy(self, source: bytes, made: Inode, path: bytes, replace: bool) -> None:
         folder, name = split(source)
-        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.folder(folder))
+        way = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a fifo would wait
+        fd = os.open(name, way, dir_fd=self.folder(folder))
         try:
             told = os.fstat(fd)
-            if inode(told) != made:
+            if inode(told) != made or not stat.S_ISREG(told.st_mode):
                 raise _changed()
-
             with self.writing(path, stat.S_IMODE(told.st_mode), told.st_mtime_ns, replace) as new:
                 while chunk := os.read(fd, 1 << 18):
                     new.write(chunk)
@@ -256,6 +258,15 @@ class Place:
         finally:
             self._drop(where)
 
+    def _check(self, where: int, name: bytes, replace: bool) -> None:
+        """Whether a name can be given: raises what `_name` would."""
+        with suppress(FileNotFoundError):
+            told = os.stat(name, dir_fd=where, follow_symlinks=False)
+            if stat.S_ISDIR(told.st_mode):
+                raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
+            if not replace:
+                raise FileExistsError(EEXIST, os.strerror(EEXIST))
+
     def _name(self, where: int, name: bytes, replace: bool) -> None:
         """Give what is whole its name."""
         if not replace:
@@ -265,12 +276,7 @@ class Place:
             except OSError as error:
                 if error.errno not in _NO_LINK:
                     raise
-                with suppress(FileNotFoundError):
-                    os.stat(name, dir_fd=where, follow_symlinks=False)
-                    raise FileExistsError(EEXIST, os.strerror(EEXIST)) from None
-        with suppress(FileNotFoundError):
-            if stat.S_ISDIR(os.stat(name, dir_fd=where, follow_symlinks=False).st_mode):
-                raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
+        self._check(where, name, replace)
         os.rename(self._temporary, name, src_dir_fd=where, dst_dir_fd=where)
 
     def _drop(self, where: int) -> None:
