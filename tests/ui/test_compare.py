@@ -121,7 +121,7 @@ async def test_files(tmp_path: Path) -> None:
         ]
         a, b = (size_text(side.analysis.waste.live) for side in comparison(found).sides)
         assert told(found).split() == [
-            *("A", "app:1", a, "B", "app:2", b),
+            *("A", "app:1", *a.split(), "B", "app:2", *b.split()),
             *("+3", "8", "B", "−1", "13", "B", "~3", "≈1", "+66", "B"),
         ]
         assert found.query_one(Sections).counts == (8, 1, 3, 1)

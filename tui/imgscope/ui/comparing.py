@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -76,6 +77,7 @@ def compare_images(
             sides.append(Side(source, analysis, cache_for(source)))
         _tell("comparing", post, job)
         comparison = compare(sides[0], sides[1], job)
+        gc.freeze()  # it stays: walking it again and again would hold the screen up
         job.check()
         post(Compared(comparison))
     except CancelledError:
