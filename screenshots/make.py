@@ -1,32 +1,58 @@
 """Draws the pictures of the README: the real program on the demo images, without a terminal.
 
 make screenshots
+
+A test draws them too, and fails where one is out of date (tests/ui/test_screenshots.py).
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
-from collections.abc import Sequence
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
+from typing import NamedTuple
+from unittest.mock import patch
 
+from imgscope import text
 from imgscope.sources import demo
 from imgscope.ui.app import ImgscopeApp
-from imgscope.ui.widgets import images
 
 HERE = Path(__file__).parent
 NOW = datetime(2026, 6, 1, tzinfo=UTC)  # ages must not depend on the day the pictures are made
+DARK, LIGHT = "imgscope-dark", "imgscope-light"
+LARGE, SMALL = (120, 36), (80, 24)
 
-# name, reference, size, theme, keys
-PICTURES: Sequence[tuple[str, str, tuple[int, int], str, Sequence[str]]] = (
-    ("tree", "demo:", (120, 34), "imgscope-dark", ("down", "down", "down", "tab", "down", "down")),
-    ("bigfile", "demo:bigfile", (120, 28), "imgscope-dark", ("tab", "tab", "enter")),
-    ("merged", "demo:simple-node:case-1", (120, 34), "imgscope-light", ("G", "enter", "v")),
-    ("remove", "demo:", (100, 30), "imgscope-dark", ("down", "down", "d")),
-    ("small", "demo:", (80, 24), "imgscope-dark", ("down", "down", "down")),
-    ("help", "demo:", (120, 34), "imgscope-dark", ("question_mark",)),
+
+class Picture(NamedTuple):
+    """A screen: what is opened and the keys that lead to it."""
+
+    name: str
+    reference: str
+    keys: Sequence[str]
+    size: tuple[int, int] = LARGE
+    themes: Sequence[str] = (DARK, LIGHT)
+
+    def files(self) -> Iterator[tuple[Path, str]]:
+        """Where it lies in each theme."""
+        for theme in self.themes:
+            yield HERE / f"{self.name}-{theme.removeprefix('imgscope-')}.svg", theme
+
+
+PICTURES: Sequence[Picture] = (
+    Picture("images", "demo:", ("down", "down", "down", "tab", "down", "down")),
+    Picture("bigfile", "demo:bigfile", ("tab", "enter")),
+    Picture("merged", "demo:simple-node:case-1", ("G", "enter", "v")),
+    Picture("filter", "demo:golang:c", ("tab", "slash", *"*.so")),
+    Picture("remove", "demo:", ("down", "down", "d")),
+    Picture("find", "demo:bigfile", ("f", *"bigfile")),
+    Picture("help", "demo:bigfile", ("question_mark",)),
+    Picture("small", "demo:", ("down", "down", "down"), SMALL, (DARK,)),
 )
 
 
@@ -42,12 +68,26 @@ class Folder:
         shutil.rmtree(self.name, ignore_errors=True)
 
 
-async def picture(reference: str, size: tuple[int, int], theme: str, keys: Sequence[str]) -> str:
+@contextmanager
+def steady() -> Iterator[None]:
+    """Nothing of the day, the machine or the person who draws is in the pictures."""
+    with (
+        tempfile.TemporaryDirectory() as home,
+        patch.dict(os.environ, {"HOME": home, "XDG_CONFIG_HOME": home, "XDG_STATE_HOME": home}),
+        patch.object(demo, "TemporaryDirectory", Folder),
+        patch.object(text, "today", lambda: NOW),
+    ):
+        for name in [name for name in os.environ if name.startswith("IMGSCOPE_")]:
+            del os.environ[name]
+        yield
+
+
+async def draw(picture: Picture, theme: str) -> str:
     """The screen as SVG, once all is read and the keys are pressed."""
-    app = ImgscopeApp(reference)
+    app = ImgscopeApp(picture.reference)
     app.theme = theme
-    async with app.run_test(size=size) as pilot:
-        for key in ("", *keys):
+    async with app.run_test(size=picture.size) as pilot:
+        for key in ("", *picture.keys):
             if key:
                 await pilot.press(key)
             for _ in range(3):  # a worker's message may start the next worker
@@ -59,12 +99,14 @@ async def picture(reference: str, size: tuple[int, int], theme: str, keys: Seque
 
 
 def main() -> None:
-    vars(demo)["TemporaryDirectory"] = Folder
-    images.age_text = partial(images.age_text, now=NOW)  # type: ignore[attr-defined]
-    for name, reference, size, theme, keys in PICTURES:
-        svg = asyncio.run(picture(reference, size, theme, keys))
-        (HERE / f"{name}.svg").write_text(svg, "utf-8")
-        print(f"screenshots/{name}.svg")
+    wanted = sys.argv[1:]
+    with steady():
+        for picture in PICTURES:
+            if wanted and picture.name not in wanted:
+                continue
+            for file, theme in picture.files():
+                file.write_text(asyncio.run(draw(picture, theme)), "utf-8")
+                print(f"screenshots/{file.name}")
 
 
 if __name__ == "__main__":

@@ -98,6 +98,11 @@ class Screen:
     def head(self) -> str:
         return str(self.main.query_one("#head").render())
 
+    @property
+    def text(self) -> str:
+        """All that is on the screen, line by line."""
+        return "\n".join(strip.text for strip in self.app.screen._compositor.render_strips())
+
     async def until(self, what: str, probe: Callable[[], object], seconds: float = 20) -> None:
         """Let the program run until something is so."""
         deadline = time.monotonic() + seconds
@@ -107,9 +112,10 @@ class Screen:
         await self.pilot.pause()
 
     async def settle(self) -> None:
-        """Until no work is left: the message of one worker may start the next."""
+        """Until no work is left but what waits for the person: a worker's message may start the next."""
         for _ in range(4):
-            await self.app.workers.wait_for_complete()
+            if workers := [worker for worker in self.app.workers if worker.group != "act"]:
+                await self.app.workers.wait_for_complete(workers)
             await self.pilot.pause()
 
     async def press(self, *keys: str) -> None:

@@ -14,10 +14,10 @@ from textual.dom import DOMNode
 import imgscope.ui
 
 # What a terminal, a multiplexer or the system takes for something else: ctrl+m is enter, ctrl+i tab, ctrl+j a
-# line feed, ctrl+h backspace, ctrl+[ escape; ctrl+s and ctrl+q stop and start the output, ctrl+z suspends,
-# ctrl+space is the system's.
+# line feed, ctrl+h backspace, ctrl+[ escape; ctrl+s and ctrl+q stop and start the output, ctrl+space is the
+# system's. ctrl+z suspends, here as everywhere.
 SWALLOWED = {
-    *(f"ctrl+{letter}" for letter in "mijhsqz"),
+    *(f"ctrl+{letter}" for letter in "mijhsq"),
     *("ctrl+space", "ctrl+@", "ctrl+left_square_bracket", "ctrl+backslash"),
 }
 

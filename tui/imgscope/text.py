@@ -50,11 +50,14 @@ def date_of(created: str | None) -> datetime | None:
     return then if then.timestamp() >= 86400 else None
 
 
-def span_text(span: timedelta) -> str:
-    """A time in its largest unit: 2 days, 40 min; below nothing there is nothing."""
+def span_text(span: timedelta, *, months: bool = True) -> str:
+    """A time in its largest unit: 2 days, 40 min; below nothing there is nothing.
+
+    From 16 days on it is rounded to `months`, else told in days up to a year.
+    """
     from humanize import naturaldelta  # only lists tell ages, and it takes its time
 
-    text = naturaldelta(max(span, timedelta())).partition(",")[0]
+    text = naturaldelta(max(span, timedelta()), months=months).partition(",")[0]
     count, _, unit = text.partition(" ")
     if text == "a moment":
         count, unit = "0", "s"

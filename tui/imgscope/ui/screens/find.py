@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from typing import ClassVar, NamedTuple
 
@@ -89,6 +90,12 @@ class Whereabouts(Lines):
         assert row.trace is not None
         stop = row.stop or row.trace.stops[-1]
         return Place(row.image, stop.layer, row.trace.path)
+
+    def copies(self) -> Sequence[tuple[str, str]]:
+        place = self.place()
+        if place is None:
+            return ()
+        return (("path", "/" + os.fsdecode(place.path)), ("image", place.image.name))
 
     def row(self, number: int, width: int) -> Iterable[Piece]:
         image, trace, stop = self.rows[number]
