@@ -64,6 +64,10 @@ def one(step: str, **config: Any) -> list[str]:
             f"/bin/sh -c #(nop) COPY --chown=1:2 file:{HASH} in /x ",
             ["# a file, whose name is not known", "COPY --chown=1:2 file:3af3091e7d2b /x"],
         ),
+        (  # with no blank behind --chown
+            f"/bin/sh -c #(nop) COPY --chown=1:2multi:{HASH} in /x/ ",
+            ["# several files, whose name is not known", "COPY --chown=1:2 multi:3af3091e7d2b /x/"],
+        ),
         (
             f"/bin/sh -c #(nop) ADD dir:{HASH} in /a b ",
             ["# a folder, whose name is not known", 'ADD ["dir:3af3091e7d2b", "/a b"]'],
@@ -170,6 +174,12 @@ def test_build_arguments() -> None:
         )
     )
     assert lines == ["ARG A=1", "ARG B", "# built with B=2", "RUN one", "RUN two", 'ARG C="x y"', "RUN three"]
+
+
+def test_what_buildkit_keeps_in_the_config_only() -> None:
+    config = {"OnBuild": ["RUN a", "RUN b\nUSER x", 7, "ADD c /"]}
+    lines = text(dockerfile(image("RUN x", "!ONBUILD RUN a", config=config)))
+    assert lines == ["RUN x", "ONBUILD RUN a", "# ONBUILD RUN b", "# USER x", "ONBUILD ADD c /"]
 
 
 def test_another_shell() -> None:

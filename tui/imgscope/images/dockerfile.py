@@ -19,15 +19,16 @@ from imgscope.images.model import History, Image, Layer
 from imgscope.text import clean
 
 _UNKNOWN = (
-    "It does not tell what the copied files hold, which stage they came from,",
-    "what RUN mounted, and the arguments before FROM.",
+    "It does not tell what copied files hold, their stage and often their owner",
+    "(COPY --from, --chown), what RUN mounted, and arguments before FROM.",
 )
 _INDENT = "    "
 _NAME = re.compile(r"[\w][\w./:@-]*", re.ASCII)
 _FIRST = re.compile(r"[A-Z]+(?=\s|\Z)")
 _HEREDOC = re.compile(r"""(?<![^\s\d])<<(-?)(["']?)([A-Za-z_]\w*)\2(?!\S)""", re.ASCII)
 _SUMMARY = re.compile(r"<<-?(\w+) \((.*)\)", re.ASCII)  # all that some versions of BuildKit keep of one
-_BY_DIGEST = re.compile(r"((?:--\S+ )*)(file|dir|multi):([0-9a-f]+)… in (.*)", re.DOTALL)
+# the classic builder writes no blank behind --chown
+_BY_DIGEST = re.compile(r"((?:--\S+ )*(?:--\S+?)?)(file|dir|multi):([0-9a-f]+)… in (.*)", re.DOTALL)
 _WHAT = {"file": "a file", "dir": "a folder", "multi": "several files"}
 _ENV_KEY = re.compile(r"(?<!\S)([A-Za-z_][\w.-]*)=", re.ASCII)
 _LABEL_KEY = re.compile(r"""(?<!\S)([^\s="']+)=""")
@@ -78,7 +79,7 @@ def dockerfile(image: Image, base: Base | None = None) -> list[Line]:
             lines.append(Line(""))
         long = len(more) > 1
         lines += more
-    return lines
+    return lines + list(_triggers(image.config.get("OnBuild"), lines))
 
 
 def _steps(image: Image) -> list[tuple[Layer | None, History | None]]:
@@ -119,6 +120,17 @@ def _from(image: Image, base: Base | None, skipped: int) -> Iterator[Line]:
         yield Line("FROM base", base.layers, size, "FROM")
 
 
+def _triggers(value: object, lines: Sequence[Line]) -> Iterator[Line]:
+    """The ONBUILD of an image: BuildKit keeps them in the config only."""
+    known = {line.text for line in lines}
+    for item in value if isinstance(value, list) else ():
+        if isinstance(item, str) and (text := f"ONBUILD {item.strip()}") not in known:
+            if "\n" in text or text.endswith(("\\", "`")):
+                yield from _commented(text)
+            else:
+                yield Line(text, word="ONBUILD")
+
+
 def _numbered(layer: Layer | None, step: History | None, state: _State) -> Iterator[Line]:
     """A step's lines, with its layer and the size on the first that is no comment."""
     number, size = (layer.index, layer.size) if layer else (None, None)
@@ -148,6 +160,7 @@ def _step(step: History, state: _State) -> Iterator[Line]:
             flags, kind, digest, target = found.groups()
             yield _comment(f"{_WHAT[kind]}, whose name is not known")
             words = [f"{kind}:{digest}", target]
+            flags = f"{flags.strip()} ".lstrip()
             rest = flags + (json.dumps(words) if re.search(r"\s", target) else " ".join(words))
         elif "\n" not in rest and (ends := _heredocs(rest)) and not _goes_on(rest, state):
             yield _comment("what this heredoc says is not known")

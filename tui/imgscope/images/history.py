@@ -31,7 +31,7 @@ _NOP = re.compile(r"(?:\S+\s+){0,16}?#\(nop\)(?=\s)")  # behind whatever SHELL w
 _ARGS = re.compile(r"\|([0-9]{1,4})\s")
 _ARG = re.compile(r"(?<!\S)[A-Za-z_][A-Za-z0-9_.-]*=")
 _WORD = re.compile(r"[A-Z]+(?=\s|\Z)")
-_HASH = re.compile(r"\b(file|dir|multi):([0-9a-f]{12})[0-9a-f]{20,}")
+_HASH = re.compile(r"(file|dir|multi):([0-9a-f]{12})[0-9a-f]{20,}")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _QUOTED_LIST = re.compile(r'\[\s*(?:"(?:[^"\\]|\\.)*"\s*)*\]', re.DOTALL)
 _RETRIES = re.compile(r"'(\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|\\?.)'\}\Z")
