@@ -35,7 +35,7 @@ def step(
         (f"/bin/sh -c #(nop) ADD file:{HASH} in / ", "ADD file:3af3091e7d2b… in /"),
         (f"/bin/sh -c #(nop) COPY dir:{HASH} in /x ", "COPY dir:3af3091e7d2b… in /x"),
         (f"/bin/sh -c #(nop) COPY multi:{HASH} in /x/ ", "COPY multi:3af3091e7d2b… in /x/"),
-        (f"/bin/sh -c #(nop) ADD --chown=1dir:{HASH} in /x ", "ADD --chown=1dir:3af3091e7d2b… in /x"),
+        (
             f"/bin/sh -c #(nop) COPY --chown=1:2multi:{HASH} in /x ",
             "COPY --chown=1:2multi:3af3091e7d2b… in /x",
         ),
