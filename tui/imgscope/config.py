@@ -6,6 +6,7 @@
     engine = "ssh://me@host"   # as DOCKER_HOST, where neither that nor DOCKER_CONTEXT is set
     source = "~/images.tar"    # what is opened where nothing is named: default the engine
     columns = ["size", "unique", "wasted", "used-by", "age"]  # of the list of images
+    images-sort = "unique"     # of the list of images: name, size, unique, wasted, age
     sort = "dead"              # of files: name, size, state, dead
     confirm = "always"         # ask before every action: usual (before what removes or sends), always
     ascii = true               # draw with ASCII only
@@ -47,6 +48,7 @@ DARK, LIGHT = "imgscope-dark", "imgscope-light"
 COLUMNS = ("size", "unique", "wasted", "used-by", "age")
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "columns": COLUMNS,
+    "images-sort": ("name", "size", "unique", "wasted", "age"),
     "sort": ("name", "size", "state", "dead"),
     "confirm": ("usual", "always"),
 }
@@ -76,6 +78,7 @@ class Config:
     engine: str = ""
     source: str = ""
     columns: tuple[str, ...] = COLUMNS
+    images_sort: str = "name"
     sort: str = "name"
     confirm: str = "usual"
     ascii: bool = False

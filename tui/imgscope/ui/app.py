@@ -90,6 +90,9 @@ class ImgscopeApp(App[None]):
     def on_mount(self) -> None:
         if self._keys:
             self.set_keymap(self._keys)
+
+    def on_ready(self) -> None:
+        """There is a screen that can show notes."""
         for problem in self.themes.problems:
             self.notify(clean(problem), severity="warning", markup=False, timeout=15)
 

@@ -11,9 +11,12 @@ from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Static
 
+from imgscope.config import load
+from imgscope.images.arrange import Order
 from imgscope.images.model import Image, Platform
 from imgscope.images.reference import same
 from imgscope.job import Job
+from imgscope.layers.view import Lens, Sort
 from imgscope.text import bar, clean, size_text
 from imgscope.ui import loader, messages
 from imgscope.ui.kept import Kept
@@ -64,6 +67,9 @@ class MainScreen(PanesScreen):
         self._kept = Kept()
 
     def on_mount(self) -> None:
+        settings = load()
+        self._images.columns, self._images.order = settings.columns, Order(settings.images_sort)
+        self._files.lens = Lens(Sort(settings.sort))
         self._images.set_note("looking for images …")
         self._images.focus()
         job = self._listing
