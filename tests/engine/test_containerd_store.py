@@ -24,6 +24,8 @@ import docker
 import pytest
 
 from imgscope.analysis import analyze
+from imgscope.images.dockerfile import dockerfile
+from imgscope.images.documents import Kind, whole_config
 from imgscope.images.model import Image, Platform
 from imgscope.job import Job
 from imgscope.layers.index import LayerIndex
@@ -360,6 +362,53 @@ def test_the_store_tells_the_same_as_the_stream(
             for entry, chunks in root.contents(image, number, index, files, Job())
         } == streamed[number].digests
     assert analysis_json(analyze(source, image), name, "") == theirs
+
+
+@pytest.mark.usefixtures("root")
+def test_the_documents_of_an_index(source: EngineSource, built: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = source.find(built)
+    index, *found = source.documents(image, Job())
+    assert (index.kind, index.digest, index.verified) == (Kind.INDEX, image.id, True)
+    platforms = [document.name for document in found if document.kind is Kind.MANIFEST]
+    assert platforms == [f"linux/{architecture}" for architecture in SIZES]
+    attestations = [document for document in found if document.kind is Kind.ATTESTATION]
+    assert len(attestations) == len(SIZES)
+    assert all(document.verified and "BuildKit" in document.note for document in attestations)
+    own = [document for document in found if document.layer]
+    assert [document.layer for document in own] == [1, 2, 3]
+    assert [document.digest for document in own] == [
+        layer.digest for layer in analyze(source, image).image.layers
+    ]
+    config = whole_config(image, found)
+    assert config["rootfs"]["diff_ids"] == list(image.diff_ids)
+    assert config["architecture"] == Platform.host().architecture
+
+    # where the store cannot be read, the API tells its digest
+    monkeypatch.setattr(source, "_layer_stores", lambda job: ())
+    less = source.documents(image, Job())
+    assert [document.digest for document in less if document.kind is Kind.MANIFEST] == [image.id]
+
+
+@pytest.mark.usefixtures("loaded")
+def test_heredocs_of_a_newer_buildkit(store: Store, source: EngineSource) -> None:
+    context = store.folder / "heredocs"
+    context.mkdir()
+    (context / "Dockerfile").write_text(
+        "FROM base:1\nRUN <<EOF\necho one > /one\necho two > /two\nEOF\n"
+        "RUN cat <<END > /three\nthree\nEND\nCOPY <<TEXT /four\nfour\nTEXT\n"
+        "COPY --from=base:1 --chown=1:2 /bin/busybox /x\n"
+    )
+    store.docker("build", "--network=host", "--tag", "heredocs:1", "/mnt/heredocs")
+    try:
+        lines = [line.text for line in dockerfile(source.find("heredocs:1"))]
+    finally:
+        store.docker("rmi", "--force", "heredocs:1")
+    assert lines[lines.index("RUN <<EOF") :] == [
+        *("RUN <<EOF", "echo one > /one", "echo two > /two", "EOF", ""),
+        *("RUN cat <<END > /three", "three", "END", ""),
+        *("# what this heredoc says is not known", "COPY <<TEXT /four", "TEXT", ""),
+        "COPY --chown=1:2 /bin/busybox /x",
+    ]
 
 
 def test_a_damaged_blob_is_left_to_the_stream(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from imgscope.analysis import analyze
+from imgscope.images.documents import Kind, whole_config
 from imgscope.images.model import Platform
 from imgscope.job import Job
 from imgscope.report import analysis_json
@@ -117,6 +118,17 @@ def test_the_stream_tells_the_same_as_the_archive(source: EngineSource, loaded: 
     assert streamed == saved
     assert streamed["dead"] == 100_000
     assert streamed["problems"] == []
+
+
+@pytest.mark.usefixtures("loaded")
+def test_the_documents_of_an_image(source: EngineSource) -> None:
+    image = source.find("app:1")
+    manifest, config, *layers, told = source.documents(image, Job())
+    assert (manifest.kind, config.kind, told.kind) == (Kind.MANIFEST, Kind.CONFIG, Kind.OTHER)
+    assert manifest.verified
+    assert (config.digest, config.verified) == (image.id, True)
+    assert [layer.layer for layer in layers] == [1, 2, 3]
+    assert whole_config(image, [manifest, config])["rootfs"]["diff_ids"] == list(image.diff_ids)
 
 
 def test_an_imported_image(source: EngineSource, podman: Podman, tmp_path: Path) -> None:
