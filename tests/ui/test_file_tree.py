@@ -10,8 +10,8 @@ from textual import events
 from textual.widgets import Input
 
 from imgscope.job import Job
-from imgscope.ui import loader
-from imgscope.ui.screens import main
+from imgscope.ui import kept, loader
+from imgscope.ui.widgets.filter import FilterLine
 from imgscope.ui.widgets.lines import TOP
 from tests.support.stacks import file, folder, whiteout
 from tests.ui.driver import FakeSource, Screen, drawn, index, row, rows, screen
@@ -29,23 +29,39 @@ def names(it: Screen) -> list[str]:
     return [line[2:40].rstrip() for line in rows(it.files, 100)]
 
 
+def line(it: Screen) -> FilterLine | None:
+    """The line in which one types what to look for."""
+    return next((found for found in it.main.query(FilterLine) if found.display), None)
+
+
 def note(it: Screen) -> str:
-    return str(it.main.query_one("#filter-note").render())
+    found = line(it)
+    assert found is not None
+    return str(found.query_one("#filter-note").render())
 
 
 def text(it: Screen) -> str:
-    return it.main.query_one("#filter-text", Input).value
+    found = line(it)
+    assert found is not None
+    return found.query_one(Input).value
 
 
 def is_typing(it: Screen) -> bool:
-    return bool(it.main.query("#filter")) and it.main.query_one("#filter").display
+    return line(it) is not None
+
+
+def match(it: Screen, number: int) -> str:
+    """What is pointed out in a row."""
+    return "".join(text for text, kind in it.files.row(number, 100) if kind == "match")
 
 
 async def search(it: Screen, text: str) -> None:
     """Open the line and type."""
     it.files.focus()
     await it.press("slash")
-    it.main.query_one("#filter-text", Input).value = text
+    found = line(it)
+    assert found is not None
+    found.query_one(Input).value = text
     await it.settle()
 
 
@@ -173,14 +189,15 @@ async def test_the_filter_is_asked_for_in_every_pane(deep: FakeSource) -> None:
         for pane in it.panes:
             pane.focus()
             await it.press("slash", "d", "5")
-            assert it.main.query_one("#filter-text", Input).value == "d5"
+            assert text(it) == "d5"
             await it.press("escape")
-            assert it.focused == "files"
+            assert it.focused == ("images" if pane is it.images else "files")
 
 
 async def test_the_filter_is_asked_for_before_there_are_files(deep: FakeSource) -> None:
     """Else `/d…` and enter would remove an image."""
     async with screen("any") as it:
+        it.files.focus()
         await it.press("slash", "d")
         assert is_typing(it)
         assert note(it).startswith("no image is read")
@@ -201,8 +218,9 @@ async def test_letters_that_come_before_the_line_is_there_are_text(deep: FakeSou
         await it.until("all letters", lambda: is_typing(it) and text(it) == "d7*s")
         await it.settle()
         assert it.app.screen_stack == [it.main]
-        assert it.files.pattern is not None
-        assert it.files.pattern.text == "d7*s"
+        pattern = (it.images if pane == "images" else it.files).pattern
+        assert pattern is not None
+        assert pattern.text == "d7*s"
 
 
 async def test_an_image_that_comes_while_one_types_takes_nothing_away(
@@ -386,6 +404,267 @@ async def test_a_click_in_a_filtered_tree(deep: FakeSource) -> None:
         assert it.files.pattern is None
 
 
+# -- states ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def states(monkeypatch: pytest.MonkeyPatch) -> FakeSource:
+    """An image whose second layer does all that a layer can do."""
+    base = [folder("d"), file("d/changed", 5), file("d/gone", 7), file("d/kept", 1), file("d/same", 9)]
+    base += [folder("e"), file("e/mode", 3)]
+    top = [
+        file("d/changed", 6),
+        whiteout("d/gone"),
+        file("d/new", 2),
+        file("d/same", 9),
+        file("e/mode", 3, mode=0o600),
+    ]
+    source = FakeSource({"all:1": [index(*base), index(*top)]})
+    monkeypatch.setattr(loader, "open_source", lambda target, job=None: source)
+    return source
+
+
+def shown(it: Screen) -> list[str]:
+    """The names in the tree, without what they are indented by."""
+    return [name.removeprefix("▾").strip().partition(" ")[0] for name in names(it)]
+
+
+async def test_each_state_is_hidden_and_shown_again(states: FakeSource) -> None:
+    async with screen("any", size=(160, 40)) as it:
+        await it.press("enter")
+        await it.layer(2)
+        it.files.focus()
+        everything = ["d/", "changed", "gone", "new", "same", "e/", "mode"]
+        assert shown(it) == everything
+        for key, word, hidden in (
+            ("A", "added", {"new"}),
+            ("M", "changed", {"changed", "e/", "mode"}),
+            ("R", "removed", {"gone"}),
+            ("U", "unchanged", {"same"}),
+        ):
+            await it.press(key)
+            assert it.title[-1] == f"without {word}"
+            assert shown(it) == [name for name in everything if name not in hidden]
+            await it.press(key)
+            assert shown(it) == everything
+            assert not it.title[-1].startswith("without")
+
+
+async def test_what_a_layer_did_alone_stands_out_in_the_merged_tree(states: FakeSource) -> None:
+    async with screen("any", size=(160, 40)) as it:
+        await it.press("enter")
+        await it.layer(2)
+        it.files.focus()
+        await it.press("v")
+        assert shown(it) == ["d/", "changed", "kept", "new", "same", "e/", "mode"]
+        await it.press("U")
+        assert shown(it) == ["d/", "changed", "new", "e/", "mode"]
+        await it.press("A")
+        assert it.title[-1] == "only changed"
+        assert shown(it) == ["d/", "changed", "e/", "mode"]
+        await it.press("R")  # nothing is removed in a merged tree
+        assert it.title[-1] == "only changed"
+        await it.press("v")
+        assert it.title[-1] == "only changed"
+
+
+async def test_all_states_hidden_says_how_to_see_them(states: FakeSource) -> None:
+    async with screen("any") as it:
+        await it.press("enter")
+        await it.layer(2)
+        it.files.focus()
+        await it.press("A", "M", "R", "U")
+        assert it.files.row_count == 0
+        assert it.title[-1] == "without added, changed, removed, unchanged"
+        assert it.files.note.endswith("A M R U show them again")
+        await it.press("M")
+        assert shown(it) == ["d/", "changed", "e/", "mode"]
+
+
+async def test_the_cursor_keeps_its_path_through_all_that_changes_the_tree(states: FakeSource) -> None:
+    async with screen("any") as it:
+        await it.press("enter")
+        await it.layer(2)
+        it.files.focus()
+        await it.press("down", "down")
+        assert here(it) == "d/gone"
+        for keys in ("U", "S", "S", "S", "M", "S"):
+            await it.press(keys)
+            assert here(it) == "d/gone"
+        await it.press("R")  # it is hidden: the directory it is in comes next
+        assert here(it) == "d"
+        await it.press("R")
+        assert here(it) == "d/gone"
+        await it.press("U", "M", "v")
+        assert here(it) == "d"
+        await it.press("v")
+        await it.layer(1)
+        assert here(it) == "d/gone"
+        assert it.files.path == b"d/gone"
+
+
+async def test_the_cursor_stays_in_a_filtered_tree_where_it_was_put(states: FakeSource) -> None:
+    async with screen("any") as it:
+        await it.press("enter")
+        await it.layer(2)
+        await search(it, "e")
+        await it.press("enter", "home")
+        assert here(it) == "d"  # on the way, no match itself
+        for key in ("S", "S", "S", "S", "M", "M"):
+            await it.press(key)
+            assert here(it) == "d"
+        await it.layer(1)
+        assert here(it) == "d"
+        await search(it, "kept")
+        assert here(it) == "d/kept"
+
+
+async def test_a_wasted_path_is_shown_though_its_state_was_hidden(states: FakeSource) -> None:
+    async with screen("any") as it:
+        await it.press("enter")
+        it.files.focus()
+        await it.press("A", "S")
+        it.wasted.focus()
+        await it.press("enter")
+        assert here(it) == "d/same"
+        assert it.title[-1] == "by size"
+
+
+# -- columns --------------------------------------------------------------------------------------------
+
+
+async def test_attributes_as_there_is_room_all_or_none() -> None:
+    async with screen("demo:ruby:b", size=(160, 40)) as it:
+        it.files.focus()
+        await it.settle()
+        link = next(number for number in range(it.files.row_count) if "→" in rows(it.files)[number])
+        assert rows(it.files)[link].split()[1:5] == ["bin", "→", "usr/bin", "lrwxrwxrwx"]
+        assert "owner" in it.files.head(78)
+        assert "modified" not in it.files.head(78)
+        await it.press("z", "i")
+        assert "modified (UTC)" in it.files.head(150)
+        assert "2025-11-03 09:00" in rows(it.files)[link]
+        await it.press("i")
+        assert not {"mode", "owner", "modified"} & set(it.files.head(150).split())
+        assert "→" not in rows(it.files)[link]
+        await it.press("i")
+        assert "owner" in it.files.head(78)
+
+
+async def test_attributes_come_where_they_are_asked_for_on_a_small_screen() -> None:
+    async with screen("demo:ruby:b", size=(80, 24)) as it:
+        it.files.focus()
+        await it.press("i")
+        assert "drwxr-xr-x" in drawn(it.files)[2]
+
+
+async def test_bars_show_the_share_of_all_and_dead_bytes_have_a_column(states: FakeSource) -> None:
+    async with screen("any", size=(160, 40)) as it:
+        await it.press("enter")
+        it.files.focus()
+        assert row(it.files, " changed", 120).split()[-3:] == ["5", "B", "dead"]
+        assert "█" * 8 not in "".join(rows(it.files, 120))
+        assert row(it.files, " d/", 120).count("█") == 7  # 22 of 25 bytes
+        await it.press("S", "S", "S")
+        assert it.files.head(120).split()[-2:] == ["dead", "size"]
+        assert row(it.files, " d/", 120).split()[-4:] == ["21", "B", "22", "B"]
+        assert row(it.files, " kept", 120).split()[-2:] == ["1", "B"]
+        assert row(it.files, " same", 120).split()[-4:] == ["9", "B", "9", "B"]
+        assert it.files.head(30).split() == ["name", "size"]
+        it.files.sort_by("size")
+        await it.settle()
+        assert "by size" in it.title
+
+
+@pytest.mark.parametrize("size", [(60, 20), (80, 24), (160, 45)])
+async def test_the_title_tells_how_many_were_found(states: FakeSource, size: tuple[int, int]) -> None:
+    async with screen("any", size=size) as it:
+        await it.press("enter")
+        await it.layer(2)
+        await search(it, "~[a-z]+")
+        await it.press("enter", "U", "S")
+        title = drawn(it.files)[0]
+        assert it.title[-1] == "/~[a-z]+: 6 matches"
+        assert ": 6 " in title
+        assert "witho" in title
+
+
+# -- regular expressions --------------------------------------------------------------------------------
+
+
+async def test_a_regex_is_told_as_one_and_points_out_what_it_finds(deep: FakeSource) -> None:
+    async with screen("any") as it:
+        await it.press("enter")
+        await search(it, r"~^d5\d")
+        assert note(it) == "regex of the name: 10 matches"
+        assert (names(it)[3].strip(), match(it, 3)) == ("d50.txt", "d50")
+        await search(it, "~/b5/c$")
+        assert note(it) == "regex of the path: 1 match"
+        assert match(it, 2) == "c"
+        await search(it, "*5.txt")
+        assert match(it, 3) == "5.txt"
+
+
+async def test_a_wrong_regex_is_told_and_the_tree_stays(deep: FakeSource) -> None:
+    async with screen("any") as it:
+        await it.press("enter")
+        await search(it, "~d5")
+        before = names(it)
+        await search(it, "~d5(")
+        assert note(it).startswith("not a regex: missing )")
+        assert (names(it), it.title[-1]) == (before, "/~d5: 11 matches")
+        await it.press("enter")
+        assert (is_typing(it), it.title[-1]) == (False, "/~d5: 11 matches")
+
+
+async def test_a_regex_that_would_never_end_is_given_up_and_keys_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = [file("a" * 80 + f"b{number}") for number in range(1000)]
+    source = FakeSource({"a:1": [index(*names)]})
+    monkeypatch.setattr(loader, "open_source", lambda target, job=None: source)
+    async with screen("any") as it:
+        await it.press("enter")
+        it.files.focus()
+        await it.press("slash")
+        found = line(it)
+        assert found is not None
+        found.query_one(Input).value = "~(a|aa)+$"
+        await it.pilot.pause()
+        await it.pilot.press("x")  # while it searches
+        assert text(it) == "~(a|aa)+$x"
+        await it.pilot.press("backspace")
+        await it.settle()
+        assert note(it) == "This regex takes too long; it was given up."
+        assert "given up" in "\n".join(drawn(it.files))
+        await search(it, "~b7$")
+        assert note(it) == "regex of the name: 1 match"
+
+
+async def test_a_name_is_found_by_what_is_shown_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = FakeSource({"bad:1": [index(file("x\x1b[31m", 1), file("plain", 1))]})
+    monkeypatch.setattr(loader, "open_source", lambda target, job=None: source)
+    async with screen("any") as it:
+        await it.press("enter")
+        await search(it, r"\x1b")
+        assert (it.title[-1], match(it, 0)) == (r"/\x1b: 1 match", r"\x1b")
+
+
+async def test_a_click_elsewhere_takes_the_line_away_and_keeps_the_filter(deep: FakeSource) -> None:
+    async with screen("any") as it:
+        await it.press("enter")
+        for text in ("d7", ""):
+            await search(it, text)
+            await it.pilot.click(it.layers, offset=(5, TOP + 1))
+            await it.settle()
+            assert (is_typing(it), it.focused) == (False, "layers")
+            assert (it.files.pattern.text if it.files.pattern else "") == text
+        await search(it, "d7")
+        await it.pilot.click("#filter-note")  # part of the line
+        await it.settle()
+        assert it.title[-1] == "/d7: 1 match"
+
+
 # -- trees as they are read ---------------------------------------------------------------------------
 
 
@@ -435,7 +714,7 @@ async def test_images_are_kept_as_far_as_there_is_room(
     layers = {f"{name}:1": [index(*(file(f"{name}{number}") for number in range(20)))] for name in "ab"}
     source = FakeSource(layers, step=lambda name, number, job: read.append(name))
     monkeypatch.setattr(loader, "open_source", lambda target, job=None: source)
-    monkeypatch.setattr(main, "_KEPT_PATHS", room)
+    monkeypatch.setattr(kept, "_KEPT_PATHS", room)
     async with screen("any") as it:
         for name in ("a:1", "b:1", "a:1"):
             await it.open(name)

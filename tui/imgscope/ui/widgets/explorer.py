@@ -16,7 +16,7 @@ from imgscope.job import Job
 from imgscope.layers.index import Problem
 from imgscope.layers.overlay import ROOT
 from imgscope.layers.search import Pattern
-from imgscope.layers.view import Views
+from imgscope.layers.view import Lens, Views
 from imgscope.text import clean, percent_text, size_text
 from imgscope.ui import loader, messages
 from imgscope.ui.widgets.files import FileTree
@@ -307,7 +307,7 @@ class Explorer(Vertical):
             self.layer_table.enter()
             return
         self.merged = place.merged
-        self.file_tree.pattern = None
+        self.file_tree.lens = Lens(self.file_tree.sort)  # what one goes to must not be hidden
         self._reveal = place.path
         self.file_tree.enter()
         self._show_view()

@@ -92,13 +92,22 @@ class Columns:
 def title_text(title: Sequence[str], width: int) -> str:
     """The title of the files in at most `width` cells.
 
-    What is hidden and how many were found is said before how large it all is, what it is sorted by, and
-    what the pane is called.
+    What is hidden and how many were found comes before all else: before how large it all is, what it is
+    sorted by, which layer it is, and what the pane is called.
     """
     parts = list(title)
 
     def over() -> int:
         return cell_len(" · ".join(parts)) - width
+
+    def cut(number: int, least: int) -> None:
+        """Cut a part, the count at its end left out."""
+        start, colon, count = parts[number].rpartition(": ")
+        start, count = (start, count) if colon else (count, "")
+        if over() > 0:
+            parts[number] = (
+                fit(start, min(cell_len(start), max(cell_len(start) - over(), least))) + colon + count
+            )
 
     kept = [part for part in title[2:] if part.startswith(("by ", "without ", "only ", "/"))]
     sizes = [part for part in title[2:] if part not in kept]
@@ -106,12 +115,13 @@ def title_text(title: Sequence[str], width: int) -> str:
     for part in [*title[:1], *reversed(sizes), *orders] if len(title) > 1 else ():
         if over() > 0:
             parts.remove(part)
-    for number in (0, -1):  # the layer, then what is looked for: the count comes after it
-        start, colon, count = parts[number].rpartition(": ")
-        if not colon:
-            start, count = count, ""
-        if over() > 0:
-            parts[number] = fit(start, max(cell_len(start) - over(), 6)) + colon + count
+    cut(0, 8)
+    if over() > 0:
+        parts[-1] = parts[-1].removesuffix(" matches").removesuffix(" match")
+    if over() > 0 and len(parts) > 1:
+        del parts[0]
+    for number in reversed(range(len(parts))):
+        cut(number, 1)
     return " · ".join(parts)
 
 

@@ -366,7 +366,7 @@ class FileTree(Lines):
         gone = state == State.REMOVED or (kind == Kind.DIRECTORY and not view.size(node) and view.gone(node))
         size = view.gone(node) if gone else view.size(node)
         text = ("−" if gone and size else "") + (size_text(size) if size or kind == Kind.FILE else "")
-        indent = self._indent(node, max(columns.name - 24, 0))  # a deep tree must leave room for names
+        indent = self._indent(node, max(columns.name - 16, 0))  # a deep tree must leave room for names
         left = max(columns.name - 4 - indent - 1, 1)  # a blank before the next column
         shown = fit(name, min(cell_len(name), left))
         yield f"{sign} ", style
