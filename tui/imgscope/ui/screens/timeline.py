@@ -54,7 +54,7 @@ class TimelineScreen(Screen[Place | None]):
         table, found = self._table, self._table.found
         parts = ["timeline", clean(self._image.name)[:_LONG]]
         if (ends := found.ends) is not None:
-            parts.append(f"{span_text(ends[1] - ends[0])} from first to last")
+            parts.append(f"{span_text(ends[1] - ends[0], months=False)} from first to last")
         if found.undated:
             parts.append(f"{found.undated} without a date (1970, or none)")
         if found.base:

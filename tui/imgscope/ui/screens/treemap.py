@@ -21,6 +21,7 @@ from imgscope.job import Job
 from imgscope.layers.overlay import REMOVED, Overlay, State
 from imgscope.text import clean, percent_text, size_text
 from imgscope.ui.loader import in_thread
+from imgscope.ui.screens.copy import copy_text
 from imgscope.ui.widgets.explorer import Place
 from imgscope.ui.widgets.lines import fit, fit_end
 from imgscope.ui.widgets.treemap import Tile, Treemap
@@ -132,7 +133,8 @@ class MapScreen(Screen[Place | None]):
         parts = ["map"]
         if self.scope is not Scope.MACHINE and self._analysis is not None:
             parts.append(clean(self._analysis.image.name[:_LONG]))
-        parts.append(self.scope.value.format(self._layer))
+        merged = self.scope is Scope.MERGED and self._layer == 1
+        parts.append("layer 1 merged" if merged else self.scope.value.format(self._layer))
         if (weights := self._map.weights) is not None:
             parts.append(size_text(weights.total(0)))
             if weights.dead[0]:
@@ -189,6 +191,11 @@ class MapScreen(Screen[Place | None]):
         weights, item = self._map.weights, self._map.tile
         if weights is not None and item is not None:
             self._pick(weights, item.node)
+
+    def action_copy(self) -> None:
+        weights, item = self._map.weights, self._map.tile
+        if weights is not None and item is not None:
+            copy_text(self.app, self._named(weights, item.node))
 
     @on(Treemap.Picked)
     def _picked(self, message: Treemap.Picked) -> None:

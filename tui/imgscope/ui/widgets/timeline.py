@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from imgscope.images.history import instruction, one_line
@@ -51,6 +51,14 @@ class TimelineTable(Lines):
             if isinstance(row, Moment) and row.layer.index == layer:
                 self.cursor = number
 
+    def copies(self) -> Sequence[tuple[str, str]]:
+        row = self.rows[self.cursor]
+        if isinstance(row, Origin):
+            return (("image", row.name),)
+        date = [("date", row.created.isoformat())] if row.created else []
+        step = [("instruction", instruction(row.layer.history))] if row.layer.history else []
+        return (("diff ID", row.layer.diff_id), *date, *step)
+
     @staticmethod
     def _columns(width: int) -> tuple[int, int, int]:
         """The cells of date, axis and bar."""
@@ -75,7 +83,10 @@ class TimelineTable(Lines):
             if row.older is not None:
                 after = self.found.origins[self.found.origins.index(row) + 1]
                 word = "younger" if row.older < timedelta() else "older"
-                yield f"  {span_text(abs(row.older))} {word} than {clean(after.name[:_LONG])}", "dim"
+                yield (
+                    f"  {span_text(abs(row.older), months=False)} {word} than {clean(after.name[:_LONG])}",
+                    "dim",
+                )
             return
         date, axis, bars = self._columns(width)
         layer, size = row.layer, self.sizes.get(row.layer.index)
@@ -94,7 +105,7 @@ def since_text(moment: Moment) -> str:
     """The time from the layer before: +2 days, −5 min; nothing for the first."""
     if moment.since is None:
         return "" if moment.created else "no date"
-    return ("−" if moment.since < timedelta() else "+") + span_text(abs(moment.since))
+    return ("−" if moment.since < timedelta() else "+") + span_text(abs(moment.since), months=False)
 
 
 def _axis(place: float | None, width: int) -> Iterable[Piece]:

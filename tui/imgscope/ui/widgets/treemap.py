@@ -15,6 +15,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
@@ -78,7 +79,7 @@ class Treemap(Widget, can_focus=True):
         & > .treemap--name { color: $foreground; }
         & > .treemap--size { color: $foreground 70%; }
         & > .treemap--dead { color: $dead; }
-        & > .treemap--note { color: $foreground 60%; }
+        & > .treemap--note { color: $text-dim; }
         & > .treemap--cursor { background: $primary 40%; text-style: bold; }
         & > .treemap--cursor-title { text-style: bold reverse; }
         & > .treemap--hue-0 { background: $primary 20%; }
@@ -133,6 +134,7 @@ class Treemap(Widget, can_focus=True):
         self.tiles: Sequence[Tile] = ()
         self.cursor = 0
         self._rows: Sequence[Sequence[Tile]] = ()
+        self._laid_out = Size(0, 0)  # the area of these
         self._styles_by_name: dict[str, Style] = {}
         self._clicked: Tile | None = None  # what the last click put the cursor on
 
@@ -162,7 +164,7 @@ class Treemap(Widget, can_focus=True):
     def _lay_out(self, on: int | None = None) -> None:
         """Make the rectangles of this level; the cursor goes on a node, or stays on its number."""
         self._clicked = None
-        width, height = self.size
+        self._laid_out = width, height = self.size
         self.tiles = tuple(self._tiles(self.level, width, height)) if self.weights else ()
         self._rows = _by_row(self.tiles, height)
         if on is not None:
@@ -306,8 +308,8 @@ class Treemap(Widget, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
-        if not self.tiles:
-            text = f"  {self.note}" if y == 1 else ""
+        if not self.tiles or self._laid_out != self.size:  # on_resize is to come
+            text = f"  {self.note}" if y == 1 and not self.tiles else ""
             return Strip([Segment(fit(text, width), self.rich_style + self._style("note"))], width)
         here = self.tile
         segments = [
