@@ -9,9 +9,10 @@ from collections.abc import Generator, Iterable, Iterator
 
 from imgscope.analysis import Analysis
 from imgscope.errors import DamagedError
+from imgscope.images.model import Image
 from imgscope.job import Job
-from imgscope.layers.index import Kind
-from imgscope.sources.base import Source
+from imgscope.layers.index import Kind, LayerIndex
+from imgscope.sources.base import OnePass, Source, Wanted
 from imgscope.text import path_text
 
 _HOLE = bytes(1 << 16)
@@ -49,18 +50,31 @@ def read_files(
             layers.setdefault(overlay.layer[inode], {})[overlay.entry[inode]] = version
         else:
             yield version, iter(())
+    wanted: dict[int, tuple[LayerIndex, list[int]]] = {}
     for number in sorted(layers):
-        index, wanted = overlay.layers[number - 1], layers[number]
-        entries = sorted(wanted, key=index.offsets.__getitem__)
-        left = set(entries)
-        for entry, chunks in source.contents(analysis.image, number, index, entries, job):
-            left.discard(entry)
-            job.check()
-            pieces = index.sparse.get(entry) if holes else None
-            yield wanted[entry], _filled(pieces, index.sizes[entry], iter(chunks))
+        index = overlay.layers[number - 1]
+        wanted[number] = index, sorted(layers[number], key=index.offsets.__getitem__)
+    for number, entry, chunks in _contents(source, analysis.image, wanted, job):
+        job.check()
+        index, version = wanted[number][0], layers[number].pop(entry)
+        pieces = index.sparse.get(entry) if holes else None
+        yield version, _filled(pieces, index.sizes[entry], iter(chunks))
+    for number, left in layers.items():
         if left:
-            path = path_text(index.path(min(left)))
+            path = path_text(wanted[number][0].path(min(left)))
             raise DamagedError(f"The content of {path} in layer {number} is not there to be read.")
+
+
+def _contents(
+    source: Source, image: Image, wanted: Wanted, job: Job
+) -> Iterator[tuple[int, int, Iterable[bytes]]]:
+    """The contents of several layers: (layer, entry, chunks), in one pass where that is how it is read."""
+    if len(wanted) > 1 and isinstance(source, OnePass) and source.one_pass:
+        yield from source.all_contents(image, wanted, job)
+        return
+    for number, (index, entries) in wanted.items():
+        for entry, chunks in source.contents(image, number, index, entries, job):
+            yield number, entry, chunks
 
 
 def _filled(pieces: list[tuple[int, int]] | None, size: int, chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -14,7 +14,8 @@ from imgscope.images.model import Image, Layer, Platform
 from imgscope.images.reference import same
 from imgscope.job import Job
 from imgscope.layers.index import LayerIndex, Problem
-from imgscope.sources.blobs import Blobs, open_blobs
+from imgscope.sources.base import Wanted
+from imgscope.sources.blobs import Blobs, PackedBlobs, open_blobs
 from imgscope.sources.recent import Recent
 
 _INDEX = re.compile("@[0-9]{1,6}")
@@ -119,6 +120,21 @@ class ArchiveSource:
             saved = saved_documents(image, blobs.read, blobs.size)
             found += saved[:1] if found else saved  # it names the same blobs
         return found
+
+    @property
+    def one_pass(self) -> bool:
+        return isinstance(self._blobs, PackedBlobs)
+
+    def all_contents(
+        self, image: Image, wanted: Wanted, job: Job
+    ) -> Iterator[tuple[int, int, Iterable[bytes]]]:
+        assert isinstance(self._blobs, PackedBlobs)
+        pieces: dict[str, list[tuple[tuple[int, int], tuple[int, int]]]] = {}
+        for layer, (index, entries) in wanted.items():
+            of_blob = pieces.setdefault(image.layers[layer - 1].blob, [])
+            of_blob += ((index.extent(entry), (layer, entry)) for entry in entries)
+        for (layer, entry), chunks in self._blobs.all_contents(pieces, job):
+            yield layer, entry, chunks
 
     def hint(self, job: Job) -> str:
         return ""

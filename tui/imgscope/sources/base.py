@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from imgscope.images.model import Image, Platform
 from imgscope.job import Job
@@ -85,6 +85,23 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Let go of files, sockets and temporary folders."""
+
+
+Wanted = Mapping[int, tuple[LayerIndex, Sequence[int]]]  # layer → its index, entries of it by rising offset
+
+
+@runtime_checkable
+class OnePass(Protocol):
+    """What some sources can besides: read several layers as the image passes by once."""
+
+    @property
+    def one_pass(self) -> bool:
+        """Whether that is how this one reads; else each layer by itself costs no more."""
+
+    def all_contents(
+        self, image: Image, wanted: Wanted, job: Job
+    ) -> Iterator[tuple[int, int, Iterable[bytes]]]:
+        """As `Source.contents`, of several layers in any order: (layer, entry, chunks)."""
 
 
 class LayerStore(Protocol):

@@ -7,11 +7,11 @@ import hashlib
 import os
 import stat
 import sys
-from collections.abc import Container, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from operator import itemgetter
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from imgscope.errors import DamagedError, FormatError, LimitError, NotFoundError
 from imgscope.images.manifest import DOCUMENT_LIMIT
@@ -39,6 +39,7 @@ KEPT_LIMIT = 64 << 20  # bytes of all documents that are kept of one stream
 # once more. To hash all as they pass costs half as much as that, and nearly always the small ones do.
 _SMALL = 1 << 20  # bytes
 
+T = TypeVar("T")
 Extents = Sequence[tuple[int, int]]
 Pieces = Iterator[tuple[int, Iterable[bytes]]]
 
@@ -138,6 +139,38 @@ def cut(tape: StreamTape, extents: Extents) -> Pieces:
     """Pieces of a stream that is read once."""
     for position, (offset, length) in enumerate(extents):
         yield position, tape.chunks(offset, length)
+
+
+def cut_all(
+    start: Callable[[], Generator[bytes]], wanted: Mapping[str, Sequence[tuple[tuple[int, int], T]]], job: Job
+) -> Iterator[tuple[T, Iterable[bytes]]]:
+    """Pieces of several layers of an archive that passes by, with what each is called.
+
+    `wanted` are (offset, length) in a layer's unpacked tar, by the name that the layer is stored under. What
+    is asked for twice (two layers of an image may be one blob) passes by twice. Raises `NotFoundError` where
+    a layer does not come.
+    """
+    left = {name: sorted(pieces, key=itemgetter(0)) for name, pieces in wanted.items() if pieces}
+    while left:
+        again: dict[str, list[tuple[tuple[int, int], T]]] = {}
+        outer = LayerIndex()
+        with closing(start()) as stream:
+            for number, chunks in walk_tar(StreamTape(stream), outer, job):
+                name = os.fsdecode(outer.path(number))
+                if (pieces := left.pop(name, None)) is None:
+                    continue
+                tape, last = StreamTape(inflate(chunks)), -1
+                for extent, what in pieces:
+                    if extent[0] == last:
+                        again.setdefault(name, []).append((extent, what))
+                        continue
+                    last = extent[0]
+                    yield what, tape.chunks(*extent)
+                if not left:
+                    break
+        if left:
+            raise NotFoundError(f"The layer {min(left)} is not in the archive.")
+        left = again
 
 
 class _Range:
@@ -420,7 +453,7 @@ class PackedBlobs:
         self._members = documents.members
         self.resolve = documents.members.resolve
 
-    def _chunks(self, job: Job) -> Iterator[bytes]:
+    def _chunks(self, job: Job) -> Generator[bytes]:
         return ahead(inflate(read_chunks(self._fd, 0, self._length, job), job))
 
     def layers(self, names: Sequence[str], job: Job) -> Iterator[tuple[str, LayerIndex]]:
@@ -442,6 +475,15 @@ class PackedBlobs:
             raise NotFoundError(f"There is no {name!r} in the archive.")
         blob = StreamTape(self._chunks(job)).chunks(*found)
         return cut(StreamTape(inflate(blob, job)), extents)
+
+    def all_contents(
+        self, wanted: Mapping[str, Sequence[tuple[tuple[int, int], T]]], job: Job
+    ) -> Iterator[tuple[T, Iterable[bytes]]]:
+        """`cut_all` of this archive."""
+        resolved: dict[str, list[tuple[tuple[int, int], T]]] = {}
+        for name, pieces in wanted.items():
+            resolved.setdefault(self.resolve(name), []).extend(pieces)
+        return cut_all(lambda: self._chunks(job), resolved, job)
 
     def size(self, name: str) -> int | None:
         found = self._members.find(name)

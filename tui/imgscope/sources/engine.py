@@ -6,7 +6,6 @@ What reads a stream is loaded once there is one: often the layers are known with
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
@@ -20,7 +19,7 @@ from imgscope.images.model import History, Image, Layer, Platform
 from imgscope.images.reference import Reference, is_id
 from imgscope.job import Job
 from imgscope.layers.index import LayerIndex
-from imgscope.sources.base import LayerStore
+from imgscope.sources.base import LayerStore, Wanted
 from imgscope.sources.connection import Connection, engine_errors
 
 if TYPE_CHECKING:
@@ -231,31 +230,37 @@ class EngineSource:
     def contents(
         self, image: Image, layer: int, index: LayerIndex, entries: Sequence[int], job: Job
     ) -> Iterator[tuple[int, Iterable[bytes]]]:
-        left = dict.fromkeys(entries)
-        for store in self._layer_stores(job):
-            for entry, chunks in store.contents(image, layer, index, list(left), job):
-                del left[entry]
-                yield entry, chunks
-        entries = list(left)
-        if not entries:
-            return
-        from imgscope.layers.stream import StreamTape, inflate
-        from imgscope.layers.tar import walk_tar
-        from imgscope.sources.blobs import cut
+        for _, entry, chunks in self.all_contents(image, {layer: (index, entries)}, job):
+            yield entry, chunks
 
-        if not self.detail(image).layers[layer - 1].blob:
-            for _ in self._index(image, job):  # where the layer lies in the stream is known once it was read
+    one_pass = True
+
+    def all_contents(
+        self, image: Image, wanted: Wanted, job: Job
+    ) -> Iterator[tuple[int, int, Iterable[bytes]]]:
+        left = {layer: dict.fromkeys(entries) for layer, (_, entries) in wanted.items()}
+        for store in self._layer_stores(job):
+            for layer, (index, _) in wanted.items():
+                for entry, chunks in store.contents(image, layer, index, list(left[layer]), job):
+                    del left[layer][entry]
+                    yield layer, entry, chunks
+        left = {layer: entries for layer, entries in left.items() if entries}
+        if not left:
+            return
+        from imgscope.sources.blobs import cut_all
+
+        if not all(self.detail(image).layers[layer - 1].blob for layer in left):
+            for _ in self._index(image, job):  # where a layer lies in the stream is known once it was read
                 pass
-        blob = self.detail(image).layers[layer - 1].blob
-        outer = LayerIndex()
-        with closing(self._save(image, job)) as stream:
-            for number, chunks in walk_tar(StreamTape(stream), outer, job):
-                if os.fsdecode(outer.path(number)) == blob:
-                    tape = StreamTape(inflate(chunks))
-                    extents = [index.extent(entry) for entry in entries]
-                    yield from ((entries[position], piece) for position, piece in cut(tape, extents))
-                    return
-        raise NotFoundError(f"The engine did not send layer {layer} of {image.name}.")
+        pieces: dict[str, list[tuple[tuple[int, int], tuple[int, int]]]] = {}
+        for layer, entries in left.items():
+            of_blob = pieces.setdefault(self.detail(image).layers[layer - 1].blob, [])
+            of_blob += ((wanted[layer][0].extent(entry), (layer, entry)) for entry in entries)
+        try:
+            for (layer, entry), chunks in cut_all(lambda: self._save(image, job), pieces, job):
+                yield layer, entry, chunks
+        except NotFoundError:
+            raise NotFoundError(f"The engine did not send all layers of {image.name}.") from None
 
     def documents(self, image: Image, job: Job) -> Sequence[Document]:
         """From the engine's own folder where it can be read; what the API tells of the image, always."""
