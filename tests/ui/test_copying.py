@@ -106,6 +106,12 @@ async def test_all_images_are_looked_through() -> None:
         assert it.files.view.overlay.path(it.files.node or ROOT).endswith(b"libssl.so.3")
 
 
+async def test_a_wrong_regular_expression_is_said() -> None:
+    async with screen("demo:bigfile") as it:
+        assert await find(it, "~(") == []
+        assert "not a regex" in it.text
+
+
 async def test_it_begins_with_the_path_under_the_cursor() -> None:
     async with screen("demo:bigfile") as it:
         it.files.focus()

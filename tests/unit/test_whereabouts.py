@@ -65,6 +65,12 @@ def test_the_name_of_a_file_of_several_names_tells_its_size() -> None:
     assert [(stop.size, stop.dead) for stop in look_for(overlay, "a")[0].stops] == [(5, False), (5, False)]
 
 
+def test_a_regular_expression_looks_at_names_or_at_paths() -> None:
+    overlay = merged([file("a/lib1.so", 1), file("b/lib2.so", 1), file("b/x", 1)])
+    assert [trace.path for trace in look_for(overlay, r"~lib\d")] == [b"a/lib1.so", b"b/lib2.so"]
+    assert [trace.path for trace in look_for(overlay, r"~^/b/lib\d")] == [b"b/lib2.so"]
+
+
 def test_images_that_only_ship_it_are_told_as_well() -> None:
     base = [file("usr/lib/libssl.so.3", 9)]
     found = have("libssl*", [base], [base, [whiteout("usr")]], [[file("other")]])
@@ -77,7 +83,7 @@ def test_images_that_are_not_known_are_left_out() -> None:
     assert list(holders(images, lambda image: None, Pattern("x"), Job())) == []
 
 
-@given(stacks(), st.sampled_from(("a", "b", "*", "/a/", "a/b", "*/b")))
+@given(stacks(), st.sampled_from(("a", "b", "*", "/a/", "a/b", "*/b", "~^a", "~a/b$")))
 def test_one_image_among_many_tells_what_it_tells_alone(layers: list[list[Member]], text: str) -> None:
     alone = traces(merged(*layers), Pattern(text), Job())
     assert [trace for holder in have(text, layers) for trace in holder.traces] == alone

@@ -5,7 +5,7 @@ Both the CLI and the TUI go through `analyze`; neither reads layers by itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from imgscope.layers.cache import IndexCache
 
 OnLayer = Callable[[int, LayerIndex], None]
+Indexes = Callable[[Image, Job], Sequence[LayerIndex] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,33 @@ def cache_for(source: Source, *, off: bool = False) -> IndexCache | None:
     from imgscope.layers.cache import cache_at
 
     return cache_at(cache_folder(), load().cache_limit)
+
+
+def known_indexes(source: Source, analyses: Mapping[str, Analysis], *, no_cache: bool = False) -> Indexes:
+    """What gives the layers of an image where that moves no image: those read, kept on disk, or cheap.
+
+    `analyses` are those read, by image id. For all others it gives None.
+    """
+
+    def indexes(image: Image, job: Job) -> Sequence[LayerIndex] | None:
+        if (analysis := analyses.get(image.id)) is not None:
+            return analysis.overlay.layers
+        if not image.layers:  # an engine tells names first and layers later
+            return None if image.size else ()
+        if source.cheap:
+            found = dict(source.index(image, job))
+            return [found[layer.index] for layer in image.layers]
+        if (cache := cache_for(source, off=no_cache)) is None:
+            return None
+        kept = []
+        for layer in image.layers:
+            job.check()
+            if (index := cache.get(layer.diff_id)) is None:
+                return None
+            kept.append(index)
+        return kept
+
+    return indexes
 
 
 def _hash(source: Source, image: Image, number: int, index: LayerIndex, entries: list[int], job: Job) -> None:

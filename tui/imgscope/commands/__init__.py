@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Protocol
 
+from imgscope.config import NO_CACHE
+
 if TYPE_CHECKING:
     from imgscope.images.model import Platform
     from imgscope.job import Job
@@ -32,6 +34,7 @@ HOMES = {
     **dict.fromkeys(("cat", "extract", "files"), "files"),
     "dockerfile": "dockerfile",
     "compare": "compare",
+    "find": "find",
 }
 
 
@@ -47,6 +50,15 @@ def add_platform(command: ArgumentParser) -> None:
         "--platform",
         metavar="OS/ARCH[/VARIANT]",
         help="which image of a multi-platform index (default: the host's)",
+    )
+
+
+def add_no_cache(command: ArgumentParser) -> None:
+    """The option `--no-cache`."""
+    command.add_argument(
+        "--no-cache",
+        action="store_true",
+        help=f"neither read nor keep the index of layers on disk; {NO_CACHE}=1 does the same",
     )
 
 

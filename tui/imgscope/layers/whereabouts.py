@@ -11,6 +11,7 @@ from imgscope.layers.index import Kind, LayerIndex
 from imgscope.layers.overlay import ROOT, Overlay, State
 from imgscope.layers.rows import BLOCK
 from imgscope.layers.search import Pattern
+from imgscope.text import name_text
 
 _LONG = 4096  # bytes of a directory's path that are looked at, its end (PATH_MAX of Linux)
 T = TypeVar("T")
@@ -27,6 +28,13 @@ class Stop(NamedTuple):
     size: int
     dead: bool
     changes: tuple[str, ...]
+
+    @property
+    def verb(self) -> str:
+        """What the layer did, in words: `changed (mode)`."""
+        if self.state in (State.CONTENT, State.METADATA):
+            return f"changed ({', '.join(self.changes)})" if self.changes else "changed"
+        return {State.ADDED: "added", State.REMOVED: "removed"}.get(self.state, "stored again")
 
 
 class Trace(NamedTuple):
@@ -47,7 +55,7 @@ class Holder(NamedTuple):
 def traces(overlay: Overlay, pattern: Pattern, job: Job, dead: Collection[int] | None = None) -> list[Trace]:
     """What the layers did to each path that a pattern finds, by path. `dead` are the overlay's dead versions.
 
-    Raises `CancelledError`.
+    Raises `CancelledError`, and `TimeoutError` for a regular expression that takes too long.
     """
     dead = set(overlay.died) if dead is None else dead
     found = []
@@ -77,21 +85,46 @@ def _stops(overlay: Overlay, node: int, dead: Collection[int]) -> Iterator[Stop]
 
 
 def matches(overlay: Overlay, pattern: Pattern, job: Job) -> Iterator[int]:
-    """The nodes that a pattern finds, whatever layer they are in; raises `CancelledError`."""
-    parents = overlay.parents
-    folders: dict[int, bool] = {}
+    """The nodes that a pattern finds, whatever layer they are in; raises as `traces`."""
+    folders: dict[int, bytes] = {}
 
-    def wanted(node: int) -> bool:
-        parent = parents[node]
-        if (known := folders.get(parent)) is None:
-            known = folders[parent] = pattern.is_folder(_folder_text(overlay.path(parent)))
-        return known
+    def folder(node: int) -> bytes:
+        parent = overlay.parents[node]
+        if parent not in folders:
+            folders[parent] = overlay.path(parent)
+        return folders[parent]
 
+    found = _Finder(pattern)
     for start in range(ROOT + 1, len(overlay), BLOCK):
         job.check()
-        for place in _ones(pattern.names(overlay.names[start : start + BLOCK])):
-            if not pattern.folder or wanted(start + place):
-                yield start + place
+        names = overlay.names[start : start + BLOCK]
+        yield from (start + place for place in found(names, lambda place, start=start: folder(start + place)))  # type: ignore[misc]
+
+
+class _Finder:
+    """Finds paths by their names and directories, asking for a directory's path as seldom as can be."""
+
+    def __init__(self, pattern: Pattern) -> None:
+        self._pattern = pattern
+        self._wanted: dict[bytes, bool] = {}
+
+    def __call__(self, names: Sequence[bytes], folder: Callable[[int], bytes]) -> Iterator[int]:
+        """The places among names that are found; `folder` gives the path of the directory of each place."""
+        pattern = self._pattern
+        if pattern.is_regex and pattern.folder:
+            marks = pattern.paths([_folder_text(folder(place)) for place in range(len(names))], names)
+        else:
+            marks = pattern.names(names)
+        place = marks.find(1)
+        while place >= 0:
+            if not pattern.folder or pattern.is_regex or self._is_wanted(folder(place)):
+                yield place
+            place = marks.find(1, place + 1)
+
+    def _is_wanted(self, path: bytes) -> bool:
+        if path not in self._wanted:
+            self._wanted[path] = self._pattern.is_folder(_folder_text(path))
+        return self._wanted[path]
 
 
 def holders(
@@ -103,7 +136,7 @@ def holders(
     """The images that have what a pattern finds, or ship it dead, as they are found.
 
     `indexes` gives the layers of an image, None where they are not known without reading it. A layer is
-    searched once, however many images have it. Raises `CancelledError`.
+    searched once, however many images have it. Raises as `traces`.
     """
     paths: dict[str, frozenset[bytes]] = {}  # diff ID → paths found in the layer
     for image in images:
@@ -131,23 +164,16 @@ def holders(
 
 def _paths(index: LayerIndex, pattern: Pattern, job: Job) -> Iterator[bytes]:
     """The paths in a layer that a pattern finds: what it stores, what it removes, directories on the way."""
-    folders: dict[bytes, bool] = {}
-
-    def wanted(folder: bytes) -> bool:
-        if folder not in folders:
-            folders[folder] = not pattern.folder or pattern.is_folder(_folder_text(folder))
-        return folders[folder]
-
+    found, dirs, parents = _Finder(pattern), index.dirs, index.parents
     for start in range(0, len(index), BLOCK):
         job.check()
-        for place in _ones(pattern.names(index.names[start : start + BLOCK])):
-            if wanted(index.dirs[index.parents[start + place]]):
-                yield index.path(start + place)
+        names = index.names[start : start + BLOCK]
+        for place in found(names, lambda place, start=start: dirs[parents[start + place]]):  # type: ignore[misc]
+            yield index.path(start + place)
     ways = [path.rpartition(b"/") for path in _ways(index)]
     if ways:
-        for place in _ones(pattern.names([name for *_, name in ways])):
-            if wanted(ways[place][0]):
-                yield b"".join(ways[place])
+        for place in found([name for *_, name in ways], lambda place: ways[place][0]):
+            yield b"".join(ways[place])
 
 
 def _ways(index: LayerIndex) -> dict[bytes, int]:
@@ -162,13 +188,6 @@ def _ways(index: LayerIndex) -> dict[bytes, int]:
                 ways[path] = entry
                 path = path.rpartition(b"/")[0]
     return ways
-
-
-def _ones(marks: bytes) -> Iterator[int]:
-    place = marks.find(1)
-    while place >= 0:
-        yield place
-        place = marks.find(1, place + 1)
 
 
 def _needed(layers: Sequence[LayerIndex], wanted: Collection[bytes]) -> set[bytes]:
@@ -234,4 +253,4 @@ def _copy(column: Mapping[int, T], entry: int, to: dict[int, T], made: int) -> N
 
 def _folder_text(path: bytes) -> str:
     """A directory's path as patterns look at it: with a slash at both ends."""
-    return f"/{path[-_LONG:].decode('utf-8', 'surrogateescape')}/" if path else "/"
+    return f"/{name_text(path[-_LONG:])}/" if path else "/"

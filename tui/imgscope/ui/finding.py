@@ -2,50 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
-from imgscope.analysis import Analysis, cache_for
+from imgscope.analysis import Analysis, Indexes
 from imgscope.errors import CancelledError, ImgscopeError
 from imgscope.images.model import Image
 from imgscope.job import Job
 from imgscope.layers.index import LayerIndex
 from imgscope.layers.search import Pattern
 from imgscope.layers.whereabouts import holders, traces
-from imgscope.sources.base import Source
 from imgscope.ui import messages
 from imgscope.ui.loader import Post
-
-Indexes = Callable[[Image, Job], Sequence[LayerIndex] | None]
-
-
-def known_indexes(source: Source, analyses: Mapping[str, Analysis]) -> Indexes:
-    """What gives the layers of an image where that moves no image: those read, kept on disk, or cheap."""
-
-    def indexes(image: Image, job: Job) -> Sequence[LayerIndex] | None:
-        if (analysis := analyses.get(image.id)) is not None:
-            return analysis.overlay.layers
-        if not image.layers:  # an engine tells names first and layers later
-            return None if image.size else ()
-        if source.cheap:
-            found = dict(source.index(image, job))
-            return [found[layer.index] for layer in image.layers]
-        if (cache := cache_for(source)) is None:
-            return None
-        kept = []
-        for layer in image.layers:
-            job.check()
-            if (index := cache.get(layer.diff_id)) is None:
-                return None
-            kept.append(index)
-        return kept
-
-    return indexes
 
 
 def find_traces(analysis: Analysis, pattern: Pattern, post: Post, job: Job) -> None:
     """Look for paths in one image."""
-    with suppress(CancelledError):
+    with _ended(post, job):
         post(messages.TracesFound(job, traces(analysis.overlay, pattern, job)))
 
 
@@ -61,7 +34,18 @@ def find_holders(images: Sequence[Image], indexes: Indexes, pattern: Pattern, po
         unknown += found is None
         return found
 
-    with suppress(CancelledError):
+    with _ended(post, job):
         for holder in holders(images, known, pattern, job):
             post(messages.HolderFound(job, holder))
         post(messages.SearchEnded(job, unknown))
+
+
+@contextmanager
+def _ended(post: Post, job: Job) -> Iterator[None]:
+    """How a search ends that finds no end."""
+    try:
+        yield
+    except CancelledError:
+        pass
+    except TimeoutError as error:
+        post(messages.SearchEnded(job, error=str(error)))

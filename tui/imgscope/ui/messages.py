@@ -153,7 +153,11 @@ class HolderFound(Message):
 
 @dataclass
 class SearchEnded(Message):
-    """All images were searched but those whose layers are not known without reading them."""
+    """All images were searched but those whose layers are not known without reading them.
+
+    Or the search was given up: then `error` says why.
+    """
 
     job: Job
-    unknown: int
+    unknown: int = 0
+    error: str = ""

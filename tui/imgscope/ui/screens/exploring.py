@@ -11,7 +11,7 @@ from textual import on, work
 from textual.binding import Binding, BindingType
 
 from imgscope.layers.index import Kind
-from imgscope.layers.overlay import State
+from imgscope.layers.overlay import IMPLIED, State
 from imgscope.sources.base import Source
 from imgscope.text import name_text
 from imgscope.ui.screens.acting import ActingScreen
@@ -133,7 +133,7 @@ class ExploringScreen(ActingScreen):
             version = newest(overlay, node, view.layer)
         else:
             version = view.version(node)
-        if version < 0:
+        if version < 0 or overlay.entry[version] == IMPLIED:
             self._say("No layer stores this directory; it is there for what is in it.")
         else:
             self.app.push_screen(DiffScreen.against_below(picked.source, picked.analysis, version))
@@ -142,7 +142,7 @@ class ExploringScreen(ActingScreen):
     async def action_find(self) -> None:
         if self.source is None:
             return
-        from imgscope.ui.finding import known_indexes
+        from imgscope.analysis import known_indexes
         from imgscope.ui.screens.find import FindScreen
 
         tree = self.explorer.file_tree

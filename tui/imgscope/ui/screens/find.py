@@ -14,7 +14,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Footer, Input, Static
 
-from imgscope.analysis import Analysis
+from imgscope.analysis import Analysis, Indexes
 from imgscope.images.history import instruction, one_line
 from imgscope.images.model import Image
 from imgscope.job import Job
@@ -110,20 +110,13 @@ class Whereabouts(Lines):
             sign, style = _SIGNS[stop.state]
             dead = " dead" if stop.dead else " " * 5
             size = fit(size_text(stop.size), 8, right=True) if stop.size else " " * 8
-            what = fit(_verb(stop), 26)
+            what = fit(stop.verb, 26)
             room = max(width - 47, 0)
             yield f"  layer {stop.layer:<3} ", "dim"
             yield f"{sign} {what}", style
             yield size, "removed" if stop.state == State.REMOVED else ""
             yield dead, "dead"
             yield fit("  " + _made_by(image, stop.layer), room), "dim"
-
-
-def _verb(stop: Stop) -> str:
-    """What a layer did, in words."""
-    if stop.state in (State.CONTENT, State.METADATA):
-        return f"changed ({', '.join(stop.changes)})" if stop.changes else "changed"
-    return {State.ADDED: "added", State.REMOVED: "removed"}.get(stop.state, "stored again")
 
 
 def _made_by(image: Image, layer: int) -> str:
@@ -154,7 +147,7 @@ class FindScreen(Screen[Place | None]):
     ]
 
     def __init__(
-        self, analysis: Analysis | None, images: Sequence[Image], indexes: finding.Indexes, text: str = ""
+        self, analysis: Analysis | None, images: Sequence[Image], indexes: Indexes, text: str = ""
     ) -> None:
         """`analysis` is of the image shown, if one was read."""
         super().__init__()
@@ -187,12 +180,15 @@ class FindScreen(Screen[Place | None]):
         self.query_one("#find-head", Static).update(Content(f"looking in {where}"))
         if not text:
             self._found.clear(
-                "a part of a name, or a path as /etc/passwd, or a glob as *.so.3\n"
+                "a part of a name, a path as /etc/passwd, a glob as *.so.3, or ~ and a regex\n"
                 "each layer that stored, changed or removed it is told"
             )
             return
-        self._found.clear("looking …")
         pattern, post = Pattern(text), self.post_message
+        if pattern.error:
+            self._found.clear(pattern.error)
+            return
+        self._found.clear("looking …")
         if self._all or analysis is None:
             work = in_thread(lambda: finding.find_holders(images, indexes, pattern, post, job))
         else:
@@ -213,7 +209,9 @@ class FindScreen(Screen[Place | None]):
 
     @on(messages.SearchEnded)
     def _search_ended(self, message: messages.SearchEnded) -> None:
-        if message.job is self._job:
+        if message.job is self._job and message.error:
+            self._found.clear(message.error)
+        elif message.job is self._job:
             searched = len(self._images) - message.unknown
             more = f"{message.unknown} of {len(self._images)} images not read yet" if message.unknown else ""
             self._ended(f"none of {searched} images has it", more)
