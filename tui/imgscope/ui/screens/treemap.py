@@ -54,9 +54,9 @@ class MapScreen(Screen[Place | None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "scope", "scope", id="map.scope", tooltip="Image, layer, merged tree, all images"),
-        Binding("g", "pick", "to the file tree", id="map.pick", tooltip="Show it in the file tree"),
+        Binding("g", "pick", "to file", id="map.pick", tooltip="Show it in the file tree"),
         Binding(
-            "escape", "back", "out, close", id="map.back", tooltip="Out; close where it is the outermost"
+            "escape", "back", "back", id="map.back", tooltip="Out; close where it is the outermost"
         ),
         Binding("q", "close", "Close", show=False, id="map.close", tooltip="Back to the images"),
     ]

@@ -89,7 +89,12 @@ class Treemap(Widget, can_focus=True):
         & > .treemap--hue-4 { background: $foreground 10%; }
         & > .treemap--rest { background: $background; }
     }
+    .-few-colours Treemap {  /* tints would be the colour of the lines */
+        & > .treemap--hue-0, & > .treemap--hue-1, & > .treemap--hue-2, & > .treemap--hue-3,
+        & > .treemap--hue-4, & > .treemap--cursor { background: $background; }
+    }
     """
+    SCOPED_CSS = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         *(f"treemap--{name}" for name in ("line", "name", "size", "dead", "note", "cursor", "cursor-title")),
         *(f"treemap--hue-{number}" for number in range(_HUES)),
@@ -99,7 +104,7 @@ class Treemap(Widget, can_focus=True):
         Binding(
             "enter", "enter", "go in", id="map.in", tooltip="Into the directory; to a file in the file tree"
         ),
-        Binding("backspace", "leave", "go out", id="map.out", tooltip="Out, to what this is in"),
+        Binding("backspace", "leave", "out", id="map.out", tooltip="Out, to what this is in"),
         Binding("up,k", "go(0,-1)", "Up", show=False, id="map.up", tooltip="To the rectangle above"),
         Binding("down,j", "go(0,1)", "Down", show=False, id="map.down", tooltip="To the rectangle below"),
         Binding(
@@ -359,6 +364,8 @@ class Treemap(Widget, can_focus=True):
         text, size = "", size_text(item.total)
         if y == 1 and len(size) < room < cell_len(self.name_of(item)) + len(size) + 2:
             text = f"{size} "
+        elif y == 1 and item.rest < 0 and self.weights and (count := len(self.weights.children(item.node))):
+            text = fit(f"{count:,} in it", min(room, len(f"{count:,} in it ")))
         blank = max(room - here, len(text))
         return (fit(text, blank), "size"), (_DEAD * (room - blank), "dead")
 
