@@ -363,17 +363,23 @@ def test_a_regex_that_takes_too_long_is_given_up(text: str, monkeypatch: pytest.
     assert Pattern(text).span("a" * 60 + "b") == (0, 61)
 
 
-def test_a_regex_has_its_time_for_all_names_anew_in_each_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = iter(range(1000))  # each look at the clock is a second later
-    monkeypatch.setattr(search_module, "thread_time", lambda: next(now))
+def test_a_regex_has_its_time_anew_in_each_search(monkeypatch: pytest.MonkeyPatch) -> None:
     view, pattern = look(merged([file(f"a{number}") for number in range(5)]), 1), Pattern("~a.$")
-    for _ in range(3):
-        tree = search(view.overlay, view.tree, pattern, Job())
-        assert tree.error
-    monkeypatch.setattr(search_module, "_BUDGET", 10)
-    for _ in range(3):
-        tree = search(view.overlay, view.tree, pattern, Job())
-        assert (tree.error, tree.marks.count(1)) == ("", 5)
+    for tick, told, count in ((0.25, "", 5), (1, "This regex takes too long; it was given up.", 0)):
+        now = (tick * number for number in range(1000))  # what each look at the clock tells
+        monkeypatch.setattr(search_module, "thread_time", lambda now=now: next(now))
+        for _ in range(5):
+            tree = search(view.overlay, view.tree, pattern, Job())
+            assert (tree.error, tree.marks.count(1)) == (told, count)
+
+
+def test_a_regex_that_is_used_again_and_again_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter(range(1000))
+    monkeypatch.setattr(search_module, "thread_time", lambda: next(now))
+    pattern = Pattern("~a", 2.5)
+    assert pattern.searched(["a"]) == b"\1"
+    with pytest.raises(TimeoutError, match="given up"):
+        pattern.searched(["a"])
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ REGEX = "~"  # what a regular expression starts with
 GIVEN_UP = "This regex takes too long; it was given up."
 _LONG = 4096  # characters of a path that are looked at, its end (PATH_MAX of Linux)
 _LONGEST_REGEX = 1000  # characters
-_BUDGET = 2.0  # seconds of a processor that a regular expression may take for all names …
+_BUDGET = 2.0  # seconds of a processor that a regular expression may take, unless told otherwise …
 _SHARE = 5e-6  # … and for each of them; most take a fifth of it
 _ONE = 1.0  # seconds that it may take for one name
 _GLANCE = 0.01  # seconds to find what to point out in a name that is drawn
@@ -45,14 +45,14 @@ class Pattern:
     stands before is for the path of its directory, and ends it. A glob that starts with a slash starts
     at the root. Without capitals both cases are found.
 
-    `error` says what is wrong in a regular expression; nothing is found by it then. All that one pattern
-    searches for by a regular expression may take two seconds, and 5 µs a name: then it raises `TimeoutError`.
+    `error` says what is wrong in a regular expression; nothing is found by it then. All searches for a
+    regular expression may take so many `seconds`, and 5 µs a name: then they raise `TimeoutError`.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, seconds: float = _BUDGET) -> None:
         self.text = text
         self.error = ""
-        self._left = _BUDGET
+        self._left = seconds
         self.is_regex = text.startswith(REGEX)
         shown = clean(text)
         if self.is_regex:
@@ -115,9 +115,10 @@ class Pattern:
             return bytes(len(texts))
         self._left += len(texts) * _SHARE
         marks, start, search = bytearray(), thread_time(), self._regex.search
+        timeout = max(min(self._left, _ONE), _GLANCE)
         try:
             for text in texts:
-                marks.append(search(text[-_LONG:], concurrent=True, timeout=_ONE) is not None)
+                marks.append(search(text[-_LONG:], concurrent=True, timeout=timeout) is not None)
                 if thread_time() - start > self._left:
                     raise TimeoutError
         except (TimeoutError, MemoryError):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _SAVE = 1.0  # seconds without another move before the borders are remembered
 _LONG = 1000  # bytes of a path, or characters of a name, that are looked at
+_AT_ONCE = 0.2  # seconds that a regular expression may take for the images
 _TABS = {
     "files": "Layers and their files",
     "waste": "What is wasted",
@@ -256,7 +257,9 @@ class PanesScreen(ExploringScreen):
 
     def on_filter_line_typed(self, message: FilterLine.Typed) -> None:
         owner = self._images if message.pane is self._images else self._explorer
-        owner.filter(Pattern(message.text) if message.text else None)
+        # images are looked through at once, files in a thread
+        pattern = Pattern(message.text, _AT_ONCE) if owner is self._images else Pattern(message.text)
+        owner.filter(pattern if message.text else None)
 
     def on_filter_line_ended(self, message: FilterLine.Ended) -> None:
         if message.pane is self._images:
