@@ -104,7 +104,7 @@ async def test_files(tmp_path: Path) -> None:
         found = await compare(it, "app:1", "app:2")
         files = found.files
         assert files.has_focus
-        assert files.title == ("files", "8 paths differ", "largest first")
+        assert files.title == ("files", "8 paths differ", "by bytes that differ")
         assert [" ".join(line.split()) for line in rows(files)] == [
             "▾ etc/ 143 B 180 B +37 B",
             "~ grown (content) 100 B 150 B +50 B",

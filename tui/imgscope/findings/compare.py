@@ -17,8 +17,9 @@ from enum import Enum
 from heapq import merge
 from typing import NamedTuple
 
+from imgscope.findings.pairs import Pairs
 from imgscope.job import Job
-from imgscope.layers.index import Kind, LayerIndex
+from imgscope.layers.index import Kind
 from imgscope.layers.overlay import REMOVED, ROOT, Overlay, State
 from imgscope.layers.rows import BLOCK, Tree
 
@@ -38,15 +39,6 @@ class Total(NamedTuple):
     paths: int
     a: int
     b: int
-
-
-class _Side(NamedTuple):
-    """One of the overlays, and which path holds the bytes of a file of several names."""
-
-    overlay: Overlay
-    layers: Sequence[int]  # for each layer a number; where A and B have the same, they are the same layer
-    groups: dict[int, int]  # content → a number of its set of names, where it has several
-    holders: dict[int, int]  # content → the node that its bytes count for, where that is not its own
 
 
 class FileComparison:
@@ -74,12 +66,7 @@ class FileComparison:
             if number < self._shift:
                 self._partner[number] = node
         self.parents = a.parents + array("i", (self._match[up] if up >= 0 else -1 for up in b.parents))
-        known: dict[str, int] = {}
-        names: dict[tuple[bytes, ...], int] = {}
-        self._sides = tuple(
-            _Side(overlay, _codes(overlay, layers, known, sign), *self._links(overlay, names))
-            for overlay, layers, sign in ((a, layers_a, 1), (b, layers_b, -1))
-        )
+        self._pairs = Pairs(a, b, layers_a, layers_b)
         self.states = bytearray(len(self.parents))  # a `State` for each number
         self._unread = array("i")  # the numbers of those that must be read
         self._timed = bytearray(len(self.parents))  # 1 where nothing but the mtime differs
@@ -103,28 +90,9 @@ class FileComparison:
             match.append(siblings.get(b.names[node], shift + node))
         return match
 
-    def _links(
-        self, overlay: Overlay, known: dict[tuple[bytes, ...], int]
-    ) -> tuple[dict[int, int], dict[int, int]]:
-        """Of files that have, or had, several names: their set of names, and the one that counts."""
-        names: dict[int, list[int]] = {}
-        content, heads, entry = overlay.content, overlay.heads, overlay.entry
-        for node, head in enumerate(heads):
-            if head >= 0 and content[head] not in (-1, head) and entry[head] != REMOVED:
-                names.setdefault(content[head], []).append(node)
-        groups, holders = {}, {}
-        for made, nodes in names.items():
-            if heads[overlay.node[made]] == made:
-                nodes.append(overlay.node[made])
-            paths = sorted(zip(overlay.paths(nodes), nodes, strict=True))
-            holders[made] = paths[0][1]
-            if len(paths) > 1:
-                groups[made] = known.setdefault(tuple(path for path, _ in paths), len(known))
-        return groups, holders
-
     def _judge(self) -> None:
         """Give each path that is there its state, and its own bytes on both sides."""
-        one, other = self._sides
+        own = self._pairs.own
         sizes_a, sizes_b = self._own
         heads_a, heads_b = self.a.heads, self.b.heads
         entry_a, entry_b = self.a.entry, self.b.entry
@@ -143,76 +111,25 @@ class FileComparison:
             elif node_a < 0 and self._match[node_b] != number:
                 continue  # a node of B that goes by its number in A
             if there:
-                sizes_a[number] = _own(one, node_a, was)
+                sizes_a[number] = own(0, node_a, was)
             if here:
-                sizes_b[number] = _own(other, node_b, now)
+                sizes_b[number] = own(1, node_b, now)
             if there and here:
                 states[number] = self._compared(number, was, now)
             elif there or here:
                 states[number] = State.REMOVED if there else State.ADDED
 
     def _compared(self, number: int, was: int, now: int) -> State:
-        a, b = self._sides
-        made, other = _inode(a.overlay, was), _inode(b.overlay, now)
-        if was >= 0 and now >= 0:
-            entry = a.overlay.entry[made]
-            if (
-                entry >= 0
-                and entry == b.overlay.entry[other]
-                and a.layers[a.overlay.layer[made] - 1] == b.layers[b.overlay.layer[other] - 1]
-                and a.overlay.file_size(made) == b.overlay.file_size(other)
-            ):
-                return State.UNCHANGED if _same_links(a, b, made, other) else State.METADATA
-        kind = _kind(a.overlay, made)
-        if kind != _kind(b.overlay, other):
-            return State.CONTENT
-        if kind == Kind.FILE:
-            size = a.overlay.file_size(made)
-            if size != b.overlay.file_size(other):
-                return State.CONTENT
-            if size and (same := _same_content(a.overlay, b.overlay, made, other)) is not True:
-                if same is None:
-                    self._unread.append(number)
-                return State.CONTENT
-        elif kind != Kind.DIRECTORY:
-            (mine, entry), (theirs, its) = _entry(a.overlay, made), _entry(b.overlay, other)
-            if (mine.links.get(entry), mine.devices.get(entry)) != (
-                theirs.links.get(its),
-                theirs.devices.get(its),
-            ):
-                return State.CONTENT
-        return self._same(number, was, now)
+        same = self._pairs.same(was, now)
+        if same is None:
+            self._unread.append(number)
+        return self._same(number, was, now) if same else State.CONTENT
 
     def _same(self, number: int, was: int, now: int) -> State:
         """The state of a path whose content is the same."""
-        differs = tuple(self._metadata(was, now))
+        differs = tuple(self._pairs.metadata(was, now))
         self._timed[number] = differs == ("mtime",)
         return State.METADATA if differs else State.UNCHANGED
-
-    def _metadata(self, was: int, now: int) -> Iterator[str]:
-        """What of the metadata of two versions differs."""
-        a, b = self._sides
-        made, other = _inode(a.overlay, was), _inode(b.overlay, now)
-        implied = [
-            version < 0 or side.overlay.entry[version] < 0 for side, version in ((a, made), (b, other))
-        ]
-        if any(implied):
-            if not all(implied):
-                yield "entry"  # one side stores the directory, the other only what is in it
-            return
-        (mine, entry), (theirs, its) = _entry(a.overlay, made), _entry(b.overlay, other)
-        if mine.modes[entry] != theirs.modes[its]:
-            yield "mode"
-        if mine.uids[entry] != theirs.uids[its] or mine.gids[entry] != theirs.gids[its]:
-            yield "owner"
-        if mine.mtimes[entry] != theirs.mtimes[its]:
-            yield "mtime"
-        if (left := mine.xattrs.get(entry)) != (right := theirs.xattrs.get(its)) and sorted(
-            left or ()
-        ) != sorted(right or ()):
-            yield "xattrs"
-        if not _same_links(a, b, made, other):
-            yield "links"
 
     # -- contents -----------------------------------------------------------------------------------
 
@@ -220,8 +137,8 @@ class FileComparison:
         """The contents to be read: versions of A, and of B, that store files; each once."""
         wanted = []
         for side, overlay in enumerate((self.a, self.b)):
-            made = {_inode(overlay, self.version(number, side)) for number in self._unread}
-            wanted.append(sorted(version for version in made if _digest(overlay, version) is None))
+            made = {overlay.inode(self.version(number, side)) for number in self._unread}
+            wanted.append(sorted(version for version in made if self._pairs.digest(side, version) is None))
         return wanted[0], wanted[1]
 
     def settle(self, a: Mapping[int, bytes], b: Mapping[int, bytes]) -> int:
@@ -231,14 +148,15 @@ class FileComparison:
         """
         left = array("i")
         for number in self._unread:
-            digests = []
-            for side, (overlay, read) in enumerate(((self.a, a), (self.b, b))):
-                made = _inode(overlay, self.version(number, side))
-                digests.append(read.get(made) or _digest(overlay, made))
+            was, now = self.version(number, 0), self.version(number, 1)
+            digests = [
+                read.get(overlay.inode(version)) or self._pairs.digest(side, version)
+                for side, (overlay, version, read) in enumerate(((self.a, was, a), (self.b, now, b)))
+            ]
             if None in digests:
                 left.append(number)
             elif digests[0] == digests[1]:
-                self.states[number] = self._same(number, self.version(number, 0), self.version(number, 1))
+                self.states[number] = self._same(number, was, now)
         self._unread = left
         self._finish()
         return len(left)
@@ -322,12 +240,12 @@ class FileComparison:
 
     def kinds(self, number: int) -> tuple[Kind | None, Kind | None]:
         """What the path is in A and in B, None where it is not there."""
-        found: list[Kind | None] = []
-        for side, overlay in enumerate((self.a, self.b)):
-            version = self.version(number, side)
-            there = version >= 0 or number == ROOT
-            found.append(_kind(overlay, _inode(overlay, version)) if there else None)
-        return found[0], found[1]
+        was, now = (self.version(number, side) for side in (0, 1))
+        root = number == ROOT
+        return (
+            self._pairs.kind(0, was) if was >= 0 or root else None,
+            self._pairs.kind(1, now) if now >= 0 or root else None,
+        )
 
     def is_directory(self, number: int) -> bool:
         """Whether the path is a directory in B, or in A where B does not have it."""
@@ -350,7 +268,7 @@ class FileComparison:
                 return ("kind",)
             names = {Kind.FILE: "content", Kind.SYMLINK: "target"}
             found.append(names.get(was or Kind.FILE, "device"))
-        found += self._metadata(self.version(number, 0), self.version(number, 1))
+        found += self._pairs.metadata(self.version(number, 0), self.version(number, 1))
         return tuple(found)
 
     def arranged(
@@ -427,64 +345,6 @@ class FileComparison:
             if parent not in folders:
                 folders[parent] = self.path(parent) + b"/"
             yield folders[parent] + self.name(number)
-
-
-def _codes(overlay: Overlay, layers: Sequence[str | None], known: dict[str, int], sign: int) -> list[int]:
-    """A number for each layer, the same for the same; those like no other are negative or odd ones out."""
-    codes = []
-    for number in range(len(overlay.layers)):
-        name = layers[number] if number < len(layers) else None
-        codes.append(-2 * number - 2 - (sign < 0) if name is None else known.setdefault(name, len(known)))
-    return codes
-
-
-def _inode(overlay: Overlay, version: int) -> int:
-    return overlay.inode(version) if version >= 0 else -1
-
-
-def _entry(overlay: Overlay, version: int) -> tuple[LayerIndex, int]:
-    return overlay.layers[overlay.layer[version] - 1], overlay.entry[version]
-
-
-def _kind(overlay: Overlay, version: int) -> Kind:
-    """The kind of what a version stores: a hardlink that leads nowhere is an empty file."""
-    kind = overlay.kind(version) if version >= 0 else Kind.DIRECTORY
-    return Kind.FILE if kind == Kind.HARDLINK else kind
-
-
-def _own(side: _Side, node: int, version: int) -> int:
-    """The bytes that count for a path itself."""
-    if version < 0:
-        return 0
-    content = side.overlay.content[version]
-    holder = side.holders.get(content)
-    if content < 0 or (content != version if holder is None else holder != node):
-        return 0
-    return side.overlay.file_size(content)
-
-
-def _same_links(a: _Side, b: _Side, made: int, other: int) -> bool:
-    return a.groups.get(made) == b.groups.get(other)
-
-
-def _same_content(a: Overlay, b: Overlay, made: int, other: int) -> bool | None:
-    """Whether two files of the same size have the same content, None where that is not known."""
-    (mine, entry), (theirs, its) = _entry(a, made), _entry(b, other)
-    if mine.checksums and theirs.checksums and mine.checksums[entry] != theirs.checksums[its]:
-        return False
-    left, right = mine.digests.get(entry), theirs.digests.get(its)
-    if left is None or right is None:
-        return None
-    if left == right:
-        return mine.sparse.get(entry) == theirs.sparse.get(its)
-    # the digest of a sparse file counts its map: two of them may be the same file, stored differently
-    return None if entry in mine.sparse or its in theirs.sparse else False
-
-
-def _digest(overlay: Overlay, version: int) -> bytes | None:
-    """The SHA-256 of a file's content, where it is known."""
-    index, entry = _entry(overlay, version)
-    return None if entry in index.sparse else index.digests.get(entry)
 
 
 def _sorted(numbers: list[int], key: Callable[[int], bytes | int]) -> list[int]:

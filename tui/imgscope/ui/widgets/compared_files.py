@@ -37,7 +37,7 @@ class ComparedFiles(Lines):
     """One row per path: its bytes in A, in B, and how many more B has."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("S", "sort", "sort", id="files.sort", tooltip="By name, or the largest difference first"),
+        Binding("S", "sort", "sort", id="files.sort", tooltip="By name, or by the bytes that differ"),
         Binding("A", "show('ADDED')", "Added", show=False, id="show.added", tooltip="Show or hide +"),
         Binding("R", "show('REMOVED')", "Removed", show=False, id="show.removed", tooltip="Show or hide −"),
         Binding("M", "show('CONTENT')", "Changed", show=False, id="show.changed", tooltip="Show or hide ~"),
@@ -105,7 +105,7 @@ class ComparedFiles(Lines):
         self.set_title(
             "files",
             f"{len(files):,} paths differ",
-            "by name" if self.order == Order.NAME else "largest first",
+            "by name" if self.order == Order.NAME else "by bytes that differ",
             *([f"without {' '.join(hidden)}"] if hidden else []),
         )
         *_, position = (0, *tree.way(self._way(here or ROOT)))
