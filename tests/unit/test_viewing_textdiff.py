@@ -68,7 +68,7 @@ def test_far_changes_are_hunks_of_their_own() -> None:
 def test_small_changes_in_a_large_text_of_much_that_repeats() -> None:
     """As the package manager's list: few lines tell its entries apart."""
     old = [line for number in range(30_000) for line in (b"Package: p%d" % number, b"Status: ok", b"")]
-    new = old[:3000] + [b"Package: new", b"Status: ok", b""] + old[3000:60_000] + old[60_003:]
+    new = [*old[:3000], b"Package: new", b"Status: ok", b"", *old[3000:60_000], *old[60_003:]]
     signs = [(item.sign, item.text) for item in unified(old, new) if item.sign in "+-"]
     assert len(signs) == 6
     assert ("+", b"Package: new") in signs

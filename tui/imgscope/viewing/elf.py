@@ -52,7 +52,7 @@ def elf_summary(at: At) -> str:
     kinds = {segment[0] for segment in segments}
     name = _TYPES.get(kind, f"of type {kind}")
     if kind == 3 and _INTERPRETER in kinds:
-        name = "position-independent executable"
+        name = "executable (PIE)"
     words += [_MACHINES.get(machine, f"machine {machine}"), name]
     if kind in (2, 3) and segments:
         words.append("dynamically linked" if kinds & {_DYNAMIC, _INTERPRETER} else "statically linked")

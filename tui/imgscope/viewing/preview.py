@@ -8,11 +8,14 @@ import struct
 from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple
+from unicodedata import category
 
 from imgscope.viewing.elf import At, elf_summary
 
 HEAD = 1 << 16  # bytes that tell text from binary
 _CONTROL = bytes(set(range(32)) - set(b"\t\n\r\f\b\x1b")) + b"\x7f"
+_ODD = frozenset(("Cc", "Cn", "Co", "Cs"))
+_SAMPLE = 8192  # bytes of UTF-16 whose characters are looked at
 _TEXT_LIKE = 0.02  # the part of control characters up to which it is text
 
 
@@ -57,10 +60,10 @@ def encoding_of(head: bytes, *, whole: bool) -> Encoding | None:
     """The encoding of a text by its first bytes (`whole`: all of them); None where they are no text."""
     for mark, encoding in ((b"\xff\xfe", Encoding.UTF16_LE), (b"\xfe\xff", Encoding.UTF16_BE)):
         if head.startswith(mark):
-            even = head[: len(head) & ~1]
-            text = even.decode(encoding.value, "replace")
-            # a bad pair here and there is a damaged text; many, or zeros, are something else
-            return encoding if text.count("\ufffd") + text.count("\0") <= len(text) / 50 else None
+            text = head[: _SAMPLE & ~1].decode(encoding.value, "replace")
+            odd = sum(character not in "\t\n\r\f\x1b" and category(character) in _ODD for character in text)
+            # a bad pair here and there is a damaged text; many are something else
+            return encoding if text.count("\ufffd") + odd <= 1 + len(text) * _TEXT_LIKE else None
     if b"\0" in head or len(head) - len(head.translate(None, _CONTROL)) > len(head) * _TEXT_LIKE:
         return None
     try:

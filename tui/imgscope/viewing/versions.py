@@ -39,7 +39,7 @@ def fate(overlay: Overlay, version: int) -> str:
     later = [item for item in versions(overlay, node) if overlay.layer[item] > layer]
     inode = overlay.inode(version)
     dead = inode in overlay.died and overlay.file_size(inode) > 0
-    if not later:
+    if not later or overlay.entry[version] == REMOVED:
         return ""
     by = later[0]
     where = f"in layer {overlay.layer[by]}"

@@ -230,7 +230,7 @@ class ViewerScreen(SeekingScreen):
 
     async def _lay_out(self, document: Document) -> None:
         """Put the text into rows, as wide as they are to be."""
-        digits = max(len(str(document.content.size // 10)), 3)
+        digits = max(len(str(document.content.size // 10)), 4)
         limit = max(self._text.size.width - 3 - digits, 16) if self._wraps else _LONG
         pretty = self._wants_pretty
         await in_thread(lambda: document.lay_out(limit, pretty=pretty))

@@ -48,7 +48,7 @@ class HexView(Sideways):
 
     @property
     def per_row(self) -> int:
-        return 16 if self.size.width >= _WIDE else 8
+        return 16 if self.screen.size.width >= _WIDE else 8  # also before it is shown
 
     @property
     def row_count(self) -> int:
@@ -56,6 +56,15 @@ class HexView(Sideways):
             return 0
         count = self.content.raw.size if self.content.ended else self.content.size
         return -(-count // self.per_row) + bool(self.content.problem)
+
+    def on_resize(self) -> None:
+        """The cursor stays on its byte."""
+        if self.per_row != self._had:
+            self.cursor, self._had = self.cursor * self._had // self.per_row, self.per_row
+        super().on_resize()
+
+    def on_mount(self) -> None:
+        self._had = self.per_row
 
     def head(self, width: int) -> str:
         return fit(self.summary, width)
