@@ -140,7 +140,7 @@ class Treemap(Widget, can_focus=True):
         self.cursor = 0
         self._rows: Sequence[Sequence[Tile]] = ()
         self._laid_out = Size(0, 0)  # the area of these
-        self._styles_by_name: dict[str, Style] = {}
+        self._styles_by_name: dict[tuple[str, str], Style] = {}
         self._clicked: Tile | None = None  # what the last click put the cursor on
 
     # -- what it shows ------------------------------------------------------------------------------
@@ -301,24 +301,29 @@ class Treemap(Widget, can_focus=True):
         self._styles_by_name.clear()
         super().notify_style_update()
 
-    def _style(self, name: str) -> Style:
-        style = self._styles_by_name.get(name)
+    def _style(self, under: str, name: str) -> Style:
+        """The style of a text on a ground, each by the name of its component class."""
+        style = self._styles_by_name.get((under, name))
         if style is None:
-            own = self.get_component_rich_style(f"treemap--{name}", partial=True)
-            full = self.get_component_rich_style(f"treemap--{name}")  # blended with what is behind
-            style = self._styles_by_name[name] = own + Style(
-                color=full.color if own.color else None, bgcolor=full.bgcolor if own.bgcolor else None
-            )
+            style = self.rich_style + self._component(under) + self._component(name)
+            self._styles_by_name[under, name] = style
         return style
+
+    def _component(self, name: str) -> Style:
+        own = self.get_component_rich_style(f"treemap--{name}", partial=True)
+        full = self.get_component_rich_style(f"treemap--{name}")  # blended with what is behind
+        return own + Style(
+            color=full.color if own.color else None, bgcolor=full.bgcolor if own.bgcolor else None
+        )
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
         if not self.tiles or self._laid_out != self.size:  # on_resize is to come
             text = f"  {self.note}" if y == 1 and not self.tiles else ""
-            return Strip([Segment(fit(text, width), self.rich_style + self._style("note"))], width)
+            return Strip([Segment(fit(text, width), self._style("rest", "note"))], width)
         here = self.tile
         segments = [
-            Segment(text, self.rich_style + self._style(under) + self._style(name))
+            Segment(text, self._style(under, name))
             for item in self._rows[y]
             for under, text, name in self._line(item, y - item.rect.y, item is here)
         ]
