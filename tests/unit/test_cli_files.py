@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from imgscope.images.model import Platform
 from tests.support import archives as made
 from tests.support.archives import Made, write
 from tests.support.extracting import tree
-from tests.support.program import answer, complaint, run
+from tests.support.program import answer, complaint, run, start
 from tests.support.stacks import (
     char_device,
     fifo,
@@ -204,6 +205,25 @@ def test_extract_of_what_is_not_there(archive: Path, tmp_path: Path) -> None:
     assert complaint(run("extract", archive, "etc", "--to", "")) == "Name a folder to write below."
     assert run("extract", archive, "etc/gone", "--layer", "2", "--to", tmp_path).returncode == 0
     assert tree(tmp_path) == {"gone": "secret\n"}
+
+
+def test_ctrl_c_leaves_whole_files_and_says_so(tmp_path: Path) -> None:
+    layer = [file(f"d/{number}", f"{number:06}" * 100) for number in range(10_000)]
+    layers = (made.plain(layer_tar(layer)),)
+    path = write(tmp_path / "a.tar", made.docker_save_new(Made(layers, architecture=HOST.architecture)))
+    to = tmp_path / "to"
+    with start("extract", path, "/", "--to", to) as program:
+        assert program.stderr is not None
+        assert program.stderr.readline() == "files: writing\n"
+        program.send_signal(signal.SIGINT)
+        said = program.stderr.read()
+    assert program.returncode == 130
+    assert said.startswith("imgscope: Cancelled: ")
+    assert said.count("\n") == 1
+    found = tree(to)
+    found.pop("d", None)
+    assert len(found) < 10_000
+    assert all(text == path.removeprefix("d/").zfill(6) * 100 for path, text in found.items())
 
 
 # -- files ----------------------------------------------------------------------------------------------

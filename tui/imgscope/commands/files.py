@@ -152,8 +152,8 @@ def _extract(options: Namespace) -> int:
         )
         try:
             done = run(action, job)
-        except CancelledError as error:
-            print(f"imgscope: {clean(str(error))}", file=sys.stderr)
+        except (CancelledError, KeyboardInterrupt):
+            print(f"imgscope: Cancelled: {clean(action.so_far())}.", file=sys.stderr)
             raise
     if options.json:
         print_json({"schema": 1, "to": done.result, **action.report.as_json()})

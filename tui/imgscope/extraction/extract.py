@@ -119,11 +119,11 @@ class Extract:
             try:
                 yield from _Writing(self, survey, place, job).run()
             except (CancelledError, KeyboardInterrupt):
-                raise CancelledError(f"Cancelled: {self._so_far()}.") from None
+                raise CancelledError(f"Cancelled: {self.so_far()}.") from None
             except OSError as error:
-                raise ImgscopeError(f"Stopped, since {_words(error)}: {self._so_far()}.") from None
+                raise ImgscopeError(f"Stopped, since {_words(error)}: {self.so_far()}.") from None
             except ImgscopeError as error:
-                raise ImgscopeError(f"{str(error).rstrip('.')}; {self._so_far()}.") from None
+                raise ImgscopeError(f"{str(error).rstrip('.')}; {self.so_far()}.") from None
         goal = self._goal(selection)
         yield Done("\n".join([f"{self.report} written to {goal}", *self.report.lines()]), result=goal)
 
@@ -182,7 +182,8 @@ class Extract:
         words += [*["--overwrite"] * self.overwrite, *["--setuid"] * self.bits]
         return command("imgscope", "extract", *words)
 
-    def _so_far(self) -> str:
+    def so_far(self) -> str:
+        """What was written, as a part of a sentence."""
         wrote = self.report.files or self.report.folders or self.report.symlinks
         return f"{self.report} were written to {self.to}, each whole" if wrote else "nothing was written"
 
