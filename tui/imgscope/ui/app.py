@@ -139,12 +139,15 @@ class ImgscopeApp(App[None]):
         self.exit(return_code=130)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """Every key of where one is, with what it does, beside Textual's own commands."""
+        """Every key of where one is, what it does and docker's command for it, beside Textual's own commands."""
         for _, (namespace, binding, enabled, tooltip) in sorted(screen.active_bindings.items()):
             if enabled and (binding.tooltip or tooltip) and not binding.action.startswith(_PLAIN):
                 action = partial(self.run_action, binding.action, namespace)
                 title = f"{binding.description[:1].upper()}{binding.description[1:]}"
-                yield SystemCommand(title, f"{binding.tooltip or tooltip} · {binding.key}", action)
+                text = tooltip or binding.tooltip
+                if (docker := text.find("docker ")) >= 0:  # so that it is found by it
+                    title += f" ({text[docker:]})"
+                yield SystemCommand(title, f"{text} · {self.get_key_display(binding)}", action)
         yield from super().get_system_commands(screen)
 
     def action_change_theme(self) -> None:

@@ -46,11 +46,20 @@ class ActingScreen(Screen[None]):
         Binding("p", "push", "push", show=False, id="act.push", tooltip="To a registry: docker push"),
         Binding("P", "pull", "pull", show=False, id="act.pull", tooltip="From a registry: docker pull"),
         Binding("b", "build", "build", show=False, id="act.build", tooltip="From a folder: docker build"),
-        Binding("d", "remove", "remove", show=False, id="act.remove", tooltip="docker rmi"),
-        Binding("x", "prune", "prune", show=False, id="act.prune", tooltip="docker system prune"),
+        Binding(
+            "d", "remove", "remove", show=False, id="act.remove", tooltip="Names, or all of it: docker rmi"
+        ),
+        Binding("x", "prune", "prune", show=False, id="act.prune", tooltip="By kinds: docker system prune"),
         Binding("c", "clean", "clean up", show=False, id="act.clean", tooltip="All that can go"),
-        Binding("L", "login", "log in", show=False, id="act.login", tooltip="docker login"),
-        Binding("o", "containers", "containers", show=False, id="act.containers", tooltip="docker ps"),
+        Binding("L", "login", "log in", show=False, id="act.login", tooltip="To a registry: docker login"),
+        Binding(
+            "o",
+            "containers",
+            "containers",
+            show=False,
+            id="act.containers",
+            tooltip="Those of the image: docker ps",
+        ),
     ]
 
     def __init__(self) -> None:

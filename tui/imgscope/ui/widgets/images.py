@@ -34,10 +34,10 @@ class ImageTree(Lines):
 
     # the footer shows these where they are most wanted; the screen knows them everywhere
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("r", "screen.run", "run", id="act.run", tooltip="docker run"),
-        Binding("t", "screen.tag", "tag", id="act.tag", tooltip="docker tag"),
-        Binding("p", "screen.push", "push", id="act.push", tooltip="docker push"),
-        Binding("d", "screen.remove", "remove", id="act.remove", tooltip="docker rmi"),
+        Binding("r", "screen.run", "run", id="act.run", tooltip="Run a container: docker run"),
+        Binding("t", "screen.tag", "tag", id="act.tag", tooltip="Another name: docker tag"),
+        Binding("p", "screen.push", "push", id="act.push", tooltip="To a registry: docker push"),
+        Binding("d", "screen.remove", "remove", id="act.remove", tooltip="Names, or all of it: docker rmi"),
         Binding("c", "screen.clean", "clean up", id="act.clean", tooltip="All that can go, in one plan"),
         Binding("space", "mark", "Mark", show=False, id="images.mark", tooltip="Mark for tag, push, remove"),
         Binding("slash", "screen.filter", "Filter", show=False, id="images.filter", tooltip="By name or id"),
@@ -308,7 +308,7 @@ class ImageTree(Lines):
 
     def _names(self, node: Node, width: int) -> str:
         """What fits of an image's names: all of them, or the end of the first and how many more."""
-        after = " …" if node.id in self._folded else ""
+        after = " …" if node.id in self._folded and self.pattern is None else ""
         if node.candidates and self.forest:
             after += f" (on one of {', '.join(candidate_names(self.forest, node))})"
         if node.id in self._twins and node.image:
