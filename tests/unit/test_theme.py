@@ -157,7 +157,7 @@ def _contrast(one: Color, other: Color) -> float:
     """WCAG 2.1, "contrast ratio"."""
 
     def luminance(colour: Color) -> float:
-        return sum(map(mul, (0.2126, 0.7152, 0.0722), _linear(colour)))
+        return sum(map(mul, (0.2126, 0.7152, 0.0722), _linear(colour)), 0.0)
 
     low, high = sorted((luminance(one), luminance(other)))
     return (high + 0.05) / (low + 0.05)

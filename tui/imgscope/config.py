@@ -205,7 +205,8 @@ def parse(document: Document) -> Config:
         try:
             values[key.replace("-", "_")] = _value(key, value, usual[key])
         except ValueError as error:
-            raise document.error(key, str(error)) from None
+            says, name = (*error.args, key)[:2]
+            raise document.error(name, says) from None
     return Config(**values)
 
 
@@ -214,7 +215,10 @@ def _by_key(config: Config) -> dict[str, Any]:
 
 
 def _value(key: str, value: Any, usual: Any) -> Any:
-    """A value of the file as the settings have it; raises `ValueError` with what it should be."""
+    """A value of the file as the settings have it.
+
+    Raises `ValueError` with what it should be, and with the key where it is one in a table.
+    """
     wrong = f"{key} = {shown(value)} is not what it should be: "
     if isinstance(usual, Mapping):
         if not isinstance(value, dict):
@@ -252,10 +256,8 @@ def _keymap(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, s
         elif isinstance(keys, str) and keys.strip(", "):
             yield identifier, ",".join(key.strip() for key in keys.split(","))
         else:
-            raise ValueError(
-                f'keymap: {identifier} = {shown(keys)} is not what it should be: a key, as "r", '
-                'or some, as "r,f9"'
-            )
+            says = f"keymap: {identifier} = {shown(keys)} is not what it should be"
+            raise ValueError(f'{says}: a key, as "r", or some, as "r,f9"', f"keymap.{identifier}")
 
 
 def did_you_mean(word: str, there: Iterator[str] | Any) -> str:
