@@ -418,13 +418,15 @@ HOSTILE = st.lists(
 
 @pytest.fixture(scope="module")
 def in_scratch() -> Iterator[Callable[[], Path]]:
-    """Gives a new folder each time; all go at the end."""
+    """Gives a new folder each time; all go at the end. The symlinks in them lead anywhere: none is followed."""
+    around = [(path, os.stat(path).st_mode) for path in ("/", tempfile.gettempdir())]
     with tempfile.TemporaryDirectory() as scratch:
         yield lambda: Path(tempfile.mkdtemp(dir=scratch))
         for folder, folders, _ in os.walk(scratch):
-            for name in folders:
-                with suppress(OSError):
-                    os.chmod(os.path.join(folder, name), 0o700)
+            for path in (os.path.join(folder, name) for name in folders):
+                if not os.path.islink(path):
+                    os.chmod(path, 0o700)  # so that it can be removed
+    assert [(path, os.stat(path).st_mode) for path, _ in around] == around
 
 
 @given(HOSTILE)
