@@ -24,6 +24,8 @@ from imgscope.ui.widgets.containers import ContainersTab
 from imgscope.ui.widgets.dockerfile import DockerfileTab
 from imgscope.ui.widgets.lines import Lines
 from imgscope.ui.widgets.manifest import ManifestTab
+from tests.support import archives as made
+from tests.support.archives import Made
 from tests.support.stacks import file, layer_tar
 from tests.ui.driver import FakeSource, Screen, drawn, index, row, rows, screen, style, write_layout
 from tests.ui.test_hostile import NASTY
@@ -101,6 +103,16 @@ async def test_the_documents_of_an_image() -> None:
         pane.cursor = 1
         manifest = it.analysis.image.manifest_digest
         assert pane.copies()[0] == ("digest", manifest)
+
+
+async def test_layers_that_were_read_whole_are_checked(tmp_path: Path) -> None:
+    right, wrong = (made.gzipped(layer_tar([file(name, "x")])) for name in "ab")
+    members = made.oci(Made((right, wrong)))
+    members[f"blobs/sha256/{made.encoded(wrong.digest)}"] = right.data
+    async with screen(f"oci-archive:{made.write(tmp_path / 'it.tar', members)}") as it:
+        pane = await tab(it, MANIFEST, ManifestTab)
+        assert [document.verified for document in pane.documents if document.layer] == [True, False]
+        assert pane.title == ("manifest", "1 not what the digest says (✗)", "3 checked (✓)")
 
 
 async def test_raw_json_is_one_key_away() -> None:

@@ -77,6 +77,6 @@ class ConfigTab(ReadingPane):
         first = number == 0 or self._facts[number - 1].group != fact.group
         yield fit(fact.group if first else "", group), "dim"
         yield fit(clean(fact.name[:_LONG]), name), "strong"
-        yield " ! " if fact.warns else "   ", "changed"
+        yield (" ! ", "changed") if fact.warns else ("   ", "")
         value = clean(fact.value[:_LONG])
         yield fit(value, max(width - group - name - 3, 1)), "" if value else "dim"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
 
 from imgscope.images.documents import Document, Kind
 from imgscope.images.model import Image, short_id
@@ -30,6 +33,7 @@ class ManifestTab(ReadingPane):
         super().__init__("manifest")
         self.documents: Sequence[Document] = ()
         self._image: Image | None = None
+        self._names: Sequence[str] = ()  # as they are shown, with the depth in front
 
     @property
     def row_count(self) -> int:
@@ -37,10 +41,13 @@ class ManifestTab(ReadingPane):
 
     def read(self, source: Source, image: Image, analysis: Analysis | None, job: Job) -> object:
         documents = source.documents(image, job)
-        return analysis.sized_image if analysis else image, documents
+        if analysis is None:
+            return image, documents
+        return analysis.sized_image, [_checked(document, analysis) for document in documents]
 
     def present(self, found: object) -> None:
         self._image, self.documents = found if isinstance(found, tuple) else (None, ())
+        self._names = [_name(document) for document in self.documents]
         wrong = sum(document.verified is False for document in self.documents)
         checked = sum(document.verified is True for document in self.documents)
         title = [f"{wrong} not what the digest says (✗)"] if wrong else []
@@ -77,9 +84,9 @@ class ManifestTab(ReadingPane):
             text = clean(document.note) or "Only its digest and its size are known here."
             self.app.notify(text, markup=False)
 
-    @staticmethod
-    def _name_width(width: int) -> int:
-        return max(min(width - _FIXED - 12, _WIDE), 16)
+    def _name_width(self, width: int) -> int:
+        longest = max(map(cell_len, self._names), default=0)
+        return max(min(width - _FIXED - 12, longest, _WIDE), 16)
 
     def head(self, width: int) -> str:
         return (
@@ -90,11 +97,7 @@ class ManifestTab(ReadingPane):
     def row(self, number: int, width: int) -> Iterable[Piece]:
         document = self.documents[number]
         space = self._name_width(width)
-        kind = document.kind.value
-        name = clean(document.name[:_LONG])
-        text = name if document.kind in (Kind.LAYER, Kind.OTHER) or name == kind else f"{kind} {name}"
-        layer = document.kind is Kind.LAYER
-        yield fit("  " * min(document.depth, space // 4) + text, space) + "  ", "" if layer else "strong"
+        yield fit(self._names[number], space) + "  ", "" if document.kind is Kind.LAYER else "strong"
         yield fit(clean(short_id(self.digest(number))[:_LONG]), _DIGEST) + " ", "dim"
         yield fit(size_text(document.size), _SIZE, right=True) + " ", ""
         unpacked = ""
@@ -106,3 +109,21 @@ class ManifestTab(ReadingPane):
         media_type = document.media_type.removeprefix("application/").removeprefix("vnd.")
         about = " · ".join(clean(part[:_LONG]) for part in (media_type, document.note) if part)
         yield fit(about, max(width - space - _FIXED, 1)), "dim"
+
+
+def _name(document: Document) -> str:
+    kind, name = document.kind.value, clean(document.name[:_LONG])
+    bare = document.kind in (Kind.LAYER, Kind.OTHER) or name == kind
+    return "  " * document.depth + (name if bare else f"{kind} {name}")
+
+
+def _checked(document: Document, analysis: Analysis) -> Document:
+    """A layer, with whether the digest is its own, where it was hashed as it was read."""
+    if document.layer is None or document.layer > len(analysis.overlay.layers):
+        return document
+    index, layer = analysis.overlay.layers[document.layer - 1], analysis.image.layers[document.layer - 1]
+    if document.digest and index.digest:
+        return replace(document, verified=index.digest == document.digest)
+    if not document.digest and index.diff_id:
+        return replace(document, verified=index.diff_id == layer.diff_id)
+    return document
