@@ -12,7 +12,7 @@ from imgscope.ui.widgets.lines import Lines, Piece, fit
 
 _SINCE, _SIZE = 12, 7
 _DATES = 72  # cells from which on dates are shown …
-_BARS = 100  # … and from which on the time of day, and bars
+_BARS = 96  # … and from which on the time of day, and bars
 _LONG = 1000  # characters of a text that are kept: more than any screen is wide
 
 

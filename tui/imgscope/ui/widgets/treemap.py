@@ -370,7 +370,8 @@ class Treemap(Widget, can_focus=True):
         if y == 1 and len(size) < room < cell_len(self.name_of(item)) + len(size) + 2:
             text = f"{size} "
         elif y == 1 and item.rest < 0 and self.weights and (count := len(self.weights.children(item.node))):
-            text = fit(f"{count:,} in it", min(room, len(f"{count:,} in it ")))
+            text = f"{count:,} in it "
+            text = text if len(text) <= room else ""
         blank = max(room - here, len(text))
         return (fit(text, blank), "size"), (_DEAD * (room - blank), "dead")
 
