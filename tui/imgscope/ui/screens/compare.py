@@ -170,7 +170,7 @@ class CompareScreen(Screen[None]):
             for state, total in found.files.totals.items():
                 size = {State.ADDED: total.b, State.REMOVED: total.a}.get(state)
                 text = f"{SIGNS[state]}{total.paths:,}" + (f" {size_text(size)}" if size is not None else "")
-                pieces.append((f"{text}   ", _STYLES[state] if total.paths else "$foreground 50%"))
+                pieces.append((f"{text}   ", _STYLES[state] if total.paths else "$foreground 60%"))
             a, b = found.files.size(ROOT)
             pieces.append((difference_text(a, b), "bold"))
             lines.append(Content.assemble("  ", *pieces))

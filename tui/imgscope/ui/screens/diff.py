@@ -41,7 +41,7 @@ class DiffView(Sideways):
 
     DEFAULT_CSS = """
     DiffView {
-        & > .lines--number { color: $foreground 35%; }
+        & > .lines--number { color: $text-dim; }
         & > .lines--hunk { color: $primary; }
         & > .lines--label { color: $foreground 60%; }
     }

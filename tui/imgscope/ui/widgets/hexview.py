@@ -23,8 +23,8 @@ class HexView(Sideways):
 
     DEFAULT_CSS = """
     HexView {
-        & > .lines--number { color: $foreground 45%; }
-        & > .lines--zero { color: $foreground 35%; }
+        & > .lines--number { color: $text-dim; }
+        & > .lines--zero { color: $text-dim; }
         & > .lines--found { background: $accent 40%; text-style: bold underline; }
     }
     """

@@ -23,8 +23,8 @@ class TextView(Sideways):
 
     DEFAULT_CSS = """
     TextView {
-        & > .lines--number { color: $foreground 35%; }
-        & > .lines--syntax-comment { color: $foreground 55%; text-style: italic; }
+        & > .lines--number { color: $text-dim; }
+        & > .lines--syntax-comment { color: $text-dim; text-style: italic; }
         & > .lines--syntax-keyword { color: $primary; text-style: bold; }
         & > .lines--syntax-name { color: $accent; }
         & > .lines--syntax-string { color: $success; }
