@@ -11,6 +11,7 @@ SIGNS = {
     **dict(zip("→←↑↓▸▾▶▼◀▲‹›«»", "><^v>v>v<^<><>", strict=True)),
     **dict(zip("…·•●○◉◆◇−–—×≈≤≥µ✓✔✗✕⚠╱", "~|**o**o---x%<>uvvxx!/", strict=True)),
     **dict(zip("█▉▊▋▌▍▎▏▐▕▁▂▃▄▅▆▇▀▔░▒▓", "#|||||||||___==##--.:%", strict=True)),
+    **dict(zip("╱╲╳↪⏎", "/\\x><", strict=True)),
     **dict(zip("‘’“”", "''\"\"", strict=True)),
 }
 
