@@ -96,7 +96,7 @@ async def test_progress_is_told_and_layers_come_as_they_are_read(show: Show) -> 
         await it.settle()
         assert row(it.images, "big:1").split()[5:7] == ["3", "kB"]
         assert it.wasted.title == ("wasted", "3 kB", "efficiency 14%")
-        assert row(it.files, "BigFile") == "+ BigFile 3 kB dead"
+        assert row(it.files, "BigFile") == "+ BigFile ████████ 3 kB dead"
 
 
 async def test_esc_cancels_and_the_work_ends(show: Show) -> None:
@@ -135,7 +135,10 @@ async def test_another_image_cancels_the_first(show: Show) -> None:
         await it.settle()
         assert it.analysis.image.name == "small:1"
         assert it.files.title[1] == "layer 1, changes"
-        assert [" ".join(line.split()) for line in rows(it.files)] == ["+ ▾ etc/ 20 B", "+ hosts 20 B"][:2]
+        assert [" ".join(line.split()) for line in rows(it.files)] == [
+            "+ ▾ etc/ ████████ 20 B",
+            "+ hosts ████████ 20 B",
+        ]
 
 
 async def test_what_would_be_faster_is_said_once_ever(show: Show) -> None:

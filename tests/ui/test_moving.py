@@ -175,7 +175,7 @@ async def test_directories_open_and_close_by_keys() -> None:
         count = it.files.row_count
         await it.press("left")
         assert it.files.row_count == count - 5
-        assert row(it.files, "bin/") == "+ ▸ bin/ 8 kB"
+        assert row(it.files, "bin/") == "+ ▸ bin/ ▏ 8 kB"
         await it.press("l")
         assert it.files.row_count == count
         await it.press("right")
