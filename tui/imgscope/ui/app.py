@@ -139,7 +139,7 @@ class ImgscopeApp(App[None]):
         self.exit(return_code=130)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """Every key of where one is, what it does and docker's command for it, beside Textual's own commands."""
+        """Every key of where one is, what it does and docker's command for it, and Textual's own."""
         for _, (namespace, binding, enabled, tooltip) in sorted(screen.active_bindings.items()):
             if enabled and (binding.tooltip or tooltip) and not binding.action.startswith(_PLAIN):
                 action = partial(self.run_action, binding.action, namespace)
