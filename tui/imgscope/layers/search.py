@@ -9,16 +9,17 @@ backtrack; each of its stars takes the first place that fits (`fnmatch.translate
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from fnmatch import translate
 from itertools import repeat
 from operator import and_, contains
 from time import thread_time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from imgscope.job import Job
-from imgscope.layers.overlay import ROOT, Overlay
+from imgscope.layers.overlay import ROOT
 from imgscope.layers.rows import BLOCK, Tree
 from imgscope.text import clean, name_text
 
@@ -152,7 +153,14 @@ class Pattern:
         return start, start + len(wanted)
 
 
-def search(overlay: Overlay, tree: Tree, pattern: Pattern, job: Job) -> Tree:
+class Paths(Protocol):
+    """What the numbers in a tree stand for: an overlay's nodes, or two of them compared."""
+
+    names: list[bytes]
+    parents: array[int]
+
+
+def search(overlay: Paths, tree: Tree, pattern: Pattern, job: Job) -> Tree:
     """The part of a tree that a pattern finds, what is below, and the way there; raises `CancelledError`.
 
     The tree's `error` says why nothing was found where the pattern is wrong, or takes too long.
@@ -169,7 +177,7 @@ def search(overlay: Overlay, tree: Tree, pattern: Pattern, job: Job) -> Tree:
     return found
 
 
-def _searched(overlay: Overlay, tree: Tree, pattern: Pattern, job: Job) -> bytearray:
+def _searched(overlay: Paths, tree: Tree, pattern: Pattern, job: Job) -> bytearray:
     """A byte for each position: 1 where a regular expression is found."""
     names, parents = overlay.names.__getitem__, overlay.parents.__getitem__
     folders = _paths(overlay, tree, job) if pattern.folder else {}
@@ -183,12 +191,12 @@ def _searched(overlay: Overlay, tree: Tree, pattern: Pattern, job: Job) -> bytea
     return marks
 
 
-def _compared(overlay: Overlay, tree: Tree, pattern: Pattern, job: Job) -> bytearray:
+def _compared(overlay: Paths, tree: Tree, pattern: Pattern, job: Job) -> bytearray:
     """A byte for each position: 1 where a glob or a part of a name is found."""
     names, parents = overlay.names.__getitem__, overlay.parents.__getitem__
     folders = bytearray()
     if pattern.folder:
-        folders = bytearray(len(overlay))
+        folders = bytearray(len(overlay.names))
         for node, path in _paths(overlay, tree, job).items():
             folders[node] = pattern.is_folder(path)
     marks = bytearray()
@@ -212,7 +220,7 @@ def _shown(names: Sequence[bytes], *, folds: bool = False) -> list[str]:
     return (text.lower() if folds else text).split("/")
 
 
-def _paths(overlay: Overlay, tree: Tree, job: Job) -> dict[int, str]:
+def _paths(overlay: Paths, tree: Tree, job: Job) -> dict[int, str]:
     """The paths of all directories of a tree, as they are shown, with a slash at both ends."""
     parents, names = overlay.parents, overlay.names
     paths = {ROOT: "/"}
