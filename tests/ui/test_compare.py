@@ -20,7 +20,7 @@ from imgscope.ui.widgets.lines import Lines
 from imgscope.ui.widgets.sections import Sections
 from tests.support.stacks import file, folder, hardlink, layer_tar, symlink, whiteout
 from tests.ui.dialogs import said
-from tests.ui.driver import FakeSource, Screen, drawn, index, row, rows, screen, write_layout
+from tests.ui.driver import FakeSource, Screen, drawn, index, row, rows, screen, style, write_layout
 from tests.ui.test_hostile import BROKEN, NASTY, raw_tar
 
 BASE = [
@@ -322,3 +322,29 @@ async def test_names_of_any_bytes(tmp_path: Path) -> None:
             for text in (*rows(pane), *pane.title):
                 assert not {unicodedata.category(letter) for letter in text} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
         assert told(found).replace("\n", "").isprintable()
+
+
+async def test_filter(tmp_path: Path) -> None:
+    async with screen(layout(tmp_path)) as it:
+        found = await compare(it, "app:1", "app:2")
+        files = found.files
+        await it.press("slash", "e")
+        await it.press("n")
+        await it.press("backspace")
+        await it.press("w")
+        assert files.title[-1] == "/ew: 1 match"
+        assert [line.split()[:2] for line in rows(files)] == [["+", "▾"], ["+", "new"]]
+        assert style(files, "ew") == "match"
+        await it.press("enter")
+        assert files.has_focus
+        assert "new" in rows(files)[files.cursor]
+        await it.press("escape")  # first the filter ends, then the screen
+        assert files.row_count == 12
+        assert "new" in rows(files)[files.cursor]
+        await it.press("slash", "tilde", "left_parenthesis")
+        assert files.row_count == 0
+        assert "match" not in files.title[-1]
+        await it.press("escape")
+        assert files.row_count == 12
+        await it.press("escape")
+        assert top(it) is not found

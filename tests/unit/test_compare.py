@@ -14,14 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgscope.analysis import analyze
+from imgscope.analysis import Analysis, analyze
 from imgscope.comparison import Comparison, Side, compare
 from imgscope.errors import CancelledError
 from imgscope.findings.compare import FileComparison, Order
 from imgscope.findings.sides import ConfigChange, config_changes, shared_layers
+from imgscope.findings.waste import measure
 from imgscope.images.model import Image, Platform
+from imgscope.images.model import Layer as ImageLayer
 from imgscope.job import Job
-from imgscope.layers.index import Kind
+from imgscope.layers.index import Kind, LayerIndex
 from imgscope.layers.overlay import ROOT, Overlay, State
 from imgscope.sources.archive import ArchiveSource
 from tests.support.stacks import (
@@ -422,6 +424,41 @@ def test_a_content_that_cannot_be_read_counts_as_different(tmp_path: Path) -> No
     found = compare(one, other)
     assert rows_of(found.files)["x"][0] == "CONTENT"
     assert "could not be read" in found.notes[-1]
+
+
+class Stored:
+    """A source that has one content, stored without its holes."""
+
+    vouches = False
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def contents(
+        self, image: Image, layer: int, index: LayerIndex, entries: Sequence[int], job: Job
+    ) -> Iterator[tuple[int, list[bytes]]]:
+        return ((entry, [self.data]) for entry in entries)
+
+
+def test_files_of_holes() -> None:
+    """Contents are those that a program would read; one that claims too much counts as different."""
+    data = b"data." + bytes(85) + b"0123456789"
+    found: list[Side] = []
+    for pieces in ([(0, 5), (90, 10)], [(0, 100)]):
+        overlay = merged([file("x", data), file("vast", 100)])
+        index = overlay.layers[0]
+        index.sparse[0], index.sparse[1] = pieces, [(0, len(found))]
+        index.sizes[1] = 10**15
+        index.digests = {entry: bytes((entry, len(found))) for entry in (0, 1)}
+        source: Any = Stored(b"".join(data[start : start + length] for start, length in pieces))
+        layers = (ImageLayer(1, "sha256:0"),)
+        found.append(Side(source, Analysis(image({}, layers=layers), overlay, measure(overlay), ())))
+    job = Job()
+    comparison = compare(found[0], found[1], job)
+    content = frozenset({"content"})
+    assert rows_of(comparison.files) == {"vast": ("CONTENT", content, 10**15, 10**15)}
+    assert "1 file of the same size could not be read" in comparison.notes[-1]
+    assert (job.done, job.total) == (200, 200)
 
 
 def test_cancelling_while_contents_are_read(tmp_path: Path) -> None:

@@ -36,12 +36,16 @@ from imgscope.findings.sides import (
 )
 from imgscope.job import Job
 from imgscope.layers.index import Kind
-from imgscope.layers.overlay import State
+from imgscope.layers.overlay import Overlay, State
 from imgscope.layers.rows import BLOCK
 from imgscope.sources.base import Source
 
 if TYPE_CHECKING:
     from imgscope.layers.cache import IndexCache
+
+
+# Bytes of a file of holes that are read: it may claim more than any disk has, and none of it is there.
+_MOST_HOLES = 50_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +91,15 @@ def compare(a: Side, b: Side, job: Job | None = None) -> Comparison:
     together = a.source is b.source
     files = FileComparison(overlay_a, overlay_b, _proven(a, together), _proven(b, together), job)
     found = Comparison(a, b, shared_layers(names_a, names_b), config_changes(image_a, image_b), files)
-    wanted = files.undecided()
+    undecided = files.undecided()
+    wanted = [_readable(overlay_a, undecided[0]), _readable(overlay_b, undecided[1])]
     job.total = sum(map(overlay_a.file_size, wanted[0])) + sum(map(overlay_b.file_size, wanted[1]))
     known = [
         _digests(side, versions, job, found.notes) for side, versions in zip((a, b), wanted, strict=True)
     ]
     if left := files.settle(known[0], known[1]):
-        found.notes.append(
-            f"The contents of {left:,} files of the same size could not be read; they count as different."
-        )
+        counted = f"{left:,} file{'' if left == 1 else 's'} of the same size"
+        found.notes.append(f"The contents of {counted} could not be read; they count as different.")
     found.packages = _packages(found, job)
     return found
 
@@ -119,6 +123,16 @@ def _reading(job: Job) -> Iterator[Job]:
     reading = Job()
     with job.on_cancel(reading.cancel):
         yield reading
+
+
+def _readable(overlay: Overlay, versions: list[int]) -> list[int]:
+    """Those of some files whose content can be read to its end."""
+    return [
+        version
+        for version in versions
+        if overlay.file_size(version) <= _MOST_HOLES
+        or overlay.entry[version] not in overlay.layers[overlay.layer[version] - 1].sparse
+    ]
 
 
 def _digests(side: Side, versions: list[int], job: Job, notes: list[str]) -> dict[int, bytes]:

@@ -60,6 +60,7 @@ class FileComparison:
         self._job = job or Job()
         self.a, self.b = a, b
         self._shift = len(a)
+        self.names = a.names + b.names
         self._match = self._matched()  # node of B → number
         self._partner = array("i", (-1,)) * len(a)  # node of A → node of B, or -1
         for node, number in enumerate(self._match):
@@ -213,9 +214,6 @@ class FileComparison:
         node = self.node(number, side)
         return (self.a, self.b)[side].at(node) if node >= 0 else -1
 
-    def name(self, number: int) -> bytes:
-        return self.a.names[number] if number < self._shift else self.b.names[number - self._shift]
-
     def path(self, number: int) -> bytes:
         """The path, without a leading slash; the root is empty."""
         if number < self._shift:
@@ -295,7 +293,7 @@ class FileComparison:
                 job.check()
                 stack.append(~len(nodes))
                 folders.append(len(nodes))
-                inside = _sorted(inside, self.name)
+                inside = _sorted(inside, self.names.__getitem__)
                 if order == Order.SIZE:
                     inside = _sorted(inside, lambda number: -weights[number])
                 else:
@@ -344,7 +342,7 @@ class FileComparison:
             parent = self.parents[number]
             if parent not in folders:
                 folders[parent] = self.path(parent) + b"/"
-            yield folders[parent] + self.name(number)
+            yield folders[parent] + self.names[number]
 
 
 def _sorted(numbers: list[int], key: Callable[[int], bytes | int]) -> list[int]:

@@ -18,6 +18,7 @@ from imgscope.images.model import Image
 from imgscope.job import Job
 from imgscope.layers.overlay import State
 from imgscope.layers.rows import Tree
+from imgscope.layers.search import Pattern, search
 from imgscope.sources.base import Source
 
 _FRAME = 1 / 15  # seconds between two messages of progress
@@ -105,11 +106,14 @@ def arrange(
     files: FileComparison,
     order: Order,
     shown: Collection[State],
+    pattern: Pattern | None,
     post: Callable[[Message], object],
     job: Job,
 ) -> None:
-    """The tree of what differs."""
+    """The tree of what differs, and no more of it than a pattern finds."""
     with suppress(CancelledError):
         tree = files.arranged(order, shown, job)
+        if pattern is not None:
+            tree = search(files, tree, pattern, job)
         job.check()
         post(Arranged(job, tree))

@@ -19,12 +19,14 @@ from imgscope.images.model import Image
 from imgscope.job import Job
 from imgscope.layers.index import Kind
 from imgscope.layers.overlay import ROOT, State
+from imgscope.layers.search import Pattern
 from imgscope.sources.base import Source
 from imgscope.text import bar, clean, size_text
 from imgscope.ui import comparing
 from imgscope.ui.loader import in_thread
-from imgscope.ui.widgets.compared_files import ComparedFiles
+from imgscope.ui.widgets.compared_files import ComparedFiles, matches_text
 from imgscope.ui.widgets.compared_lists import ComparedConfig, ComparedLayers, ComparedPackages
+from imgscope.ui.widgets.filter import FilterLine
 from imgscope.ui.widgets.lines import Lines, fit_end
 from imgscope.ui.widgets.sections import Sections
 
@@ -51,7 +53,8 @@ class CompareScreen(Screen[None]):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q", "leave", "close", id="compare.leave", tooltip="Cancel reading, and close"),
+        Binding("escape", "back", "close", id="compare.back", tooltip="End the filter; else close"),
+        Binding("q", "leave", "Close", show=False, id="compare.leave", tooltip="Cancel reading, and close"),
         *(
             Binding(
                 str(number),
@@ -77,6 +80,7 @@ class CompareScreen(Screen[None]):
         self._job = Job()
         self._arranging = Job()
         self.comparison: Comparison | None = None
+        self._filter: FilterLine | None = None  # once it was asked for
         self.files, self._layers = ComparedFiles(), ComparedLayers()
         self._config, self._packages = ComparedConfig(), ComparedPackages()
         self.panes: tuple[Lines, ...] = self.files, self._layers, self._config, self._packages
@@ -145,13 +149,16 @@ class CompareScreen(Screen[None]):
         self._arranging.cancel()
         self._arranging = job = Job()
         files, post = self.comparison.files, self.post_message
-        order, shown = self.files.order, frozenset(self.files.shown)
-        self.run_worker(in_thread(lambda: comparing.arrange(files, order, shown, post, job)))
+        order, shown, pattern = self.files.order, frozenset(self.files.shown), self.files.pattern
+        self.run_worker(in_thread(lambda: comparing.arrange(files, order, shown, pattern, post, job)))
 
     @on(comparing.Arranged)
     def _arranged(self, message: comparing.Arranged) -> None:
         if message.job is self._arranging and self.comparison is not None:
             self.files.show(self.comparison.files, message.tree)
+            if self._filter is not None:
+                pattern = self.files.pattern
+                self._filter.tell(f"{pattern}: {matches_text(message.tree)}" if pattern else "")
 
     # -- drawing ------------------------------------------------------------------------------------
 
@@ -179,10 +186,12 @@ class CompareScreen(Screen[None]):
     # -- keys ---------------------------------------------------------------------------------------
 
     def action_section(self, number: int) -> None:
-        pane = self.panes[number]
-        self.query_one(ContentSwitcher).current = pane.id
+        self._show(number)
+        self.panes[number].focus()
+
+    def _show(self, number: int) -> None:
+        self.query_one(ContentSwitcher).current = self.panes[number].id
         self.query_one(Sections).shown = number
-        pane.focus()
 
     @on(Sections.Picked)
     def _picked(self, message: Sections.Picked) -> None:
@@ -222,6 +231,34 @@ class CompareScreen(Screen[None]):
 
         subject = Subject(found.sides[side].source, analysis, found.files.node(number, side))
         self.app.push_screen(ViewerScreen(subject, versions[side]))
+
+    # -- filter -------------------------------------------------------------------------------------
+
+    async def action_filter(self) -> None:
+        if self._filter is None:
+            self._filter = FilterLine(self.files)
+            await self.mount(self._filter, before=self.query_one(Footer))
+        self._show(0)
+        self._filter.open(self.files.pattern.text if self.files.pattern else "")
+
+    def on_filter_line_typed(self, message: FilterLine.Typed) -> None:
+        self._look_for(message.text)
+
+    def on_filter_line_ended(self, message: FilterLine.Ended) -> None:
+        self.files.focus()
+        if not message.keep:
+            self._look_for("")
+
+    def _look_for(self, text: str) -> None:
+        if text != (self.files.pattern.text if self.files.pattern else ""):
+            self.files.pattern = Pattern(text) if text else None
+            self._arrange()
+
+    def action_back(self) -> None:
+        if self.files.pattern is not None and self.files.has_focus:
+            self._look_for("")
+        else:
+            self.action_leave()
 
     def action_leave(self) -> None:
         self.dismiss(None)

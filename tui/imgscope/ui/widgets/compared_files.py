@@ -16,7 +16,8 @@ from imgscope.findings.compare import DIFFERENT, FileComparison, Order
 from imgscope.layers.index import Kind
 from imgscope.layers.overlay import ROOT, State
 from imgscope.layers.rows import Rows, Tree
-from imgscope.text import name_text, size_text
+from imgscope.layers.search import Pattern
+from imgscope.text import clean, name_text, size_text
 from imgscope.ui.widgets.lines import Lines, Piece, fit
 
 _SIZE = 8
@@ -37,6 +38,7 @@ class ComparedFiles(Lines):
     """One row per path: its bytes in A, in B, and how many more B has."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "screen.filter", "filter", id="files.filter", tooltip="Show what a pattern finds"),
         Binding("S", "sort", "sort", id="files.sort", tooltip="By name, or by the bytes that differ"),
         Binding("A", "show('ADDED')", "Added", show=False, id="show.added", tooltip="Show or hide +"),
         Binding("R", "show('REMOVED')", "Removed", show=False, id="show.removed", tooltip="Show or hide −"),
@@ -74,6 +76,7 @@ class ComparedFiles(Lines):
         super().__init__("compared-files")
         self.order = Order.SIZE
         self.shown = set(DIFFERENT)
+        self.pattern: Pattern | None = None
         self._files: FileComparison | None = None
         self._rows: Rows | None = None
         self._folds = bytearray()  # for each number what the person did to it
@@ -94,22 +97,33 @@ class ComparedFiles(Lines):
         here = self.number
         if files is not self._files:
             self._files, self._folds, here = files, bytearray(len(files.states)), None
-        closed = bytearray(len(tree))
-        for position in tree.folders:
-            closed[position] = self._folds[tree.nodes[position]] != _UNFOLDED
-        for position in tree.pages(_AUTO_OPEN):
-            closed[position] = self._folds[tree.nodes[position]] == _FOLDED
-        self._rows = rows = Rows(tree, closed)
+        self._rows = rows = Rows(tree, self._shut(tree))
         self.note = "no file differs" if not len(files) else "nothing of the states that are shown"
+        if self.pattern is not None:
+            self.note = tree.error or f"nothing is found by this {self.pattern}"
         hidden = "".join(_SIGNS[state][0] for state in DIFFERENT if state not in self.shown)
         self.set_title(
             "files",
             f"{len(files):,} paths differ",
             "by name" if self.order == Order.NAME else "by bytes that differ",
             *([f"without {' '.join(hidden)}"] if hidden else []),
+            *([f"/{clean(self.pattern.text)}: {matches_text(tree)}"] if self.pattern else []),
         )
         *_, position = (0, *tree.way(self._way(here or ROOT)))
+        if tree.marks and not tree.marks[position]:
+            position = max(tree.marks.find(1), 0)
         self.changed(rows.row(position))
+
+    def _shut(self, tree: Tree) -> bytearray:
+        """What is closed, a byte for each position: the way to all that was found is open."""
+        closed = bytearray(len(tree))
+        for position in tree.folders:
+            opened = tree.on_way[position] if tree.marks else self._folds[tree.nodes[position]] == _UNFOLDED
+            closed[position] = not opened
+        if not tree.marks:
+            for position in tree.pages(_AUTO_OPEN):
+                closed[position] = self._folds[tree.nodes[position]] == _FOLDED
+        return closed
 
     def _way(self, number: int) -> list[int]:
         assert self._files is not None
@@ -144,7 +158,8 @@ class ComparedFiles(Lines):
         position, tree = self._rows[number], self._rows.tree
         closed, full = self._rows.closed[position], tree.spans[position] > 1
         if full and bool(closed) == opened:
-            self._folds[tree.nodes[position]] = _UNFOLDED if opened else _FOLDED
+            if not tree.marks:  # what was done to a filtered tree ends with it
+                self._folds[tree.nodes[position]] = _UNFOLDED if opened else _FOLDED
             if opened:
                 self._rows.unfold(number)
             else:
@@ -159,7 +174,8 @@ class ComparedFiles(Lines):
         if self._rows is None or not self.row_count:
             return
         tree, here = self._rows.tree, self._rows[self.cursor]
-        self._folds = bytearray((_UNFOLDED if opened else _FOLDED,)) * len(self._folds)
+        if not tree.marks:
+            self._folds = bytearray((_UNFOLDED if opened else _FOLDED,)) * len(self._folds)
         closed = bytearray(len(tree))
         if not opened:
             for position in tree.folders:
@@ -197,14 +213,20 @@ class ComparedFiles(Lines):
         sign, style = _SIGNS[state]
         full = tree.spans[position] > 1
         fold = ("▸ " if self._rows.closed[position] else "▾ ") if full else "  "
-        name = name_text(files.name(node)[:_LONG]) + "/" * files.is_directory(node)
+        name = name_text(files.names[node][:_LONG]) + "/" * files.is_directory(node)
         space = self._space(width)
         indent = min(2 * (len(self._way(node)) - 2), max(space - 24, 0))  # a deep tree must leave room
         left = max(space - 4 - indent, 1)
         shown = fit(name, min(cell_len(name), left))
         yield f"{sign} ", style
         yield " " * indent + fold, "dim"
-        yield shown, style or "dim"
+        if tree.marks and tree.marks[position] and self.pattern is not None:
+            start, end = self.pattern.span(shown)
+            yield shown[:start], style
+            yield shown[start:end], "match"
+            yield shown[end:], style
+        else:
+            yield shown, style or "dim"
         yield fit(self._detail(node, state, was, now), left - cell_len(shown)), "dim"
         sizes = files.size(node)
         for size, kind in zip(sizes, (was, now), strict=True):
@@ -220,3 +242,9 @@ class ComparedFiles(Lines):
             return f" ({' → '.join(kind.name.lower().replace('_', ' ') for kind in (was, now))})"
         changes = self._files.changes(node)
         return f" ({', '.join(changes)})" if state in (State.CONTENT, State.METADATA) else ""
+
+
+def matches_text(tree: Tree) -> str:
+    """How much was found; why nothing was, where the pattern is wrong."""
+    count = tree.marks.count(1)
+    return clean(tree.error) or f"{count:,} match{'' if count == 1 else 'es'}"
