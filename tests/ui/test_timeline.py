@@ -47,6 +47,7 @@ async def test_layers_by_age(tmp_path: Path) -> None:
         assert text(it, "#moment").startswith("layer 2 · 2024-01-21 00:00:00 UTC · ")
         assert text(it, "#moment").endswith(" ago · 1 kB")
         assert text(it, "#step") == "RUN 2"
+        assert dict(shown.copies())["date"] == "2024-01-21T00:00:00+00:00"
 
 
 async def test_enter_goes_to_the_layer(tmp_path: Path) -> None:

@@ -127,6 +127,8 @@ async def test_in_and_out_by_keys(tmp_path: Path) -> None:
         assert found.text("text") == "65 kB · 87% of /usr · 62% of the image · 20 kB dead (31%) · 2 in it"
         await it.press("tab")
         assert (found.here, found.text("path")) == ("bin", "/usr/bin/")
+        await it.press("y")
+        assert it.app.clipboard == "/usr/bin"
         await it.press("enter", "backspace")
         assert (list(found.names), found.here) == (["lib", "bin"], "bin")
         await it.press("escape")

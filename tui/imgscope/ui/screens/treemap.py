@@ -55,9 +55,8 @@ class MapScreen(Screen[Place | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "scope", "scope", id="map.scope", tooltip="Image, layer, merged tree, all images"),
         Binding("g", "pick", "to file", id="map.pick", tooltip="Show it in the file tree"),
-        Binding(
-            "escape", "back", "back", id="map.back", tooltip="Out; close where it is the outermost"
-        ),
+        Binding("y", "copy", "Copy", show=False, id="map.copy", tooltip="Copy the path"),
+        Binding("escape", "back", "back", id="map.back", tooltip="Out; close where it is the outermost"),
         Binding("q", "close", "Close", show=False, id="map.close", tooltip="Back to the images"),
     ]
 
