@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -14,9 +15,9 @@ from imgscope.actions.containers import Use
 from imgscope.actions.inventory import Container
 from imgscope.errors import EngineError
 from imgscope.images.documents import Document, Kind, file_document
-from imgscope.images.model import Image
+from imgscope.images.model import Image, Layer
 from imgscope.job import Job
-from imgscope.ui import loader
+from imgscope.ui import loader, messages
 from imgscope.ui.screens.viewer import ViewerScreen
 from imgscope.ui.widgets import containers
 from imgscope.ui.widgets.config import ConfigTab
@@ -150,8 +151,6 @@ class Told(FakeSource):
 
 
 async def show(it: Screen, source: FakeSource) -> None:
-    from imgscope.ui import messages
-
     it.main.post_message(messages.SourceOpened(cast(Any, source), None))
     await it.settle()
 
@@ -228,6 +227,30 @@ async def test_the_dockerfile_of_an_image() -> None:
         await it.press("enter")
         assert it.focused == "layers"
         assert it.layers.number == 2
+
+
+async def test_a_base_that_is_known_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loader, "open_target", lambda *arguments: None)
+    below, above = index(file("a", "1")), index(file("b", "22"))
+
+    class Growing(FakeSource):
+        def images(self, job: Job, first: Callable[[], Iterable[str]] = tuple) -> Iterator[Sequence[Image]]:
+            app = replace(self.image("app:1"), layers=(Layer(1, "sha256:base:1-1"), Layer(2, "sha256:top")))
+            yield [app]
+            shown.wait()
+            yield [app, self.image("base:1")]
+
+    shown = threading.Event()
+    async with screen() as it:
+        source = Growing({"app:1": [below, above], "base:1": [below]}, cheap=False)
+        it.main.post_message(messages.SourceOpened(source, None))
+        await it.until("the image", lambda: it.images.row_count)
+        await it.pilot.press(DOCKERFILE)
+        await it.until("the tab", lambda: it.main.query(DockerfileTab))
+        pane = it.main.query_one(DockerfileTab)
+        await it.until("all of it", lambda: "FROM scratch" in [line.text for line in pane.lines])
+        shown.set()
+        await it.until("its base", lambda: "FROM base:1" in [line.text for line in pane.lines])
 
 
 async def test_all_of_a_dockerfile() -> None:

@@ -105,6 +105,10 @@ def test_where_a_command_is_broken(command: str, expected: list[str]) -> None:
     assert one(f"RUN /bin/sh -c {command} # buildkit") == expected
 
 
+def test_a_command_without_end_is_one_line() -> None:
+    assert len(one("RUN " + "a && " * 100_000 + "a")) == 1
+
+
 @pytest.mark.parametrize(
     ("command", "expected"),
     [

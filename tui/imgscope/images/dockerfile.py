@@ -23,6 +23,7 @@ _UNKNOWN = (
     "(COPY --from, --chown), what RUN mounted, and arguments before FROM.",
 )
 _INDENT = "    "
+_LONG = 100_000  # characters of a command that is broken into lines
 _NAME = re.compile(r"[\w][\w./:@-]*", re.ASCII)
 _FIRST = re.compile(r"[A-Z]+(?=\s|\Z)")
 _HEREDOC = re.compile(r"""(?<![^\s\d])<<(-?)(["']?)([A-Za-z_]\w*)\2(?!\S)""", re.ASCII)
@@ -227,8 +228,8 @@ def _heredoc(command: str) -> Iterator[Line]:
         yield Line(f"RUN {lines[0]}", word="RUN")
         yield from map(Line, lines[1:])
         return
-    end = "EOF"
-    while end in map(str.strip, lines):
+    end, taken = "EOF", set(map(str.strip, lines))
+    while end in taken:
         end += "F"
     yield Line(f"RUN <<{end}", word="RUN")
     yield from map(Line, lines[:-1] if not lines[-1] else lines)
@@ -245,8 +246,10 @@ def _broken(command: str) -> list[str]:
     """A command in pieces for lines of their own: at && and where the Dockerfile had its line ends.
 
     A line end comes as the blanks that the next line began with. Quoted text is never broken. One piece
-    where the quotes do not fit, or where a line would begin as a comment.
+    where the quotes do not fit, where a line would begin as a comment, or where it is too long to be read.
     """
+    if len(command) > _LONG:
+        return [command]
     pieces, piece = [], ""
     for found in _PIECE.finditer(command):
         text = found[0]

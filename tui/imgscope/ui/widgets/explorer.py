@@ -132,8 +132,9 @@ class Explorer(Vertical):
         image = node.image if self.image and (node := forest.nodes.get(self.image.id)) else None
         if self.image is None or image is None:
             return
+        base = self.layer_table.base
         self._stand(image)
-        if image == self._listed:
+        if image == self._listed and base == self.layer_table.base:
             return
         self._listed = image
         if self.analysis is None:
