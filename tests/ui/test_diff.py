@@ -54,9 +54,9 @@ async def test_text(tmp_path: Path) -> None:
     async with screen(layout(tmp_path, *layers), (100, 30)) as it:
         text = await differ(it, "x", 2)
         assert view(it).title == ("diff", "/x", "layer 1 → layer 2")
-        assert text[0].split() == ["size", "-", "231", "B", "+", "236", "B"]
+        assert text[0].split() == ["size", "−", "231", "B", "+", "236", "B"]
         assert text[1].startswith("sha256")
-        assert text[2:] == [
+        assert text[3:] == [
             "@@ -7,7 +7,7 @@",
             "  7   7   line 7",
             "  8   8   line 8",
@@ -72,14 +72,14 @@ async def test_text(tmp_path: Path) -> None:
             " 30  30   line 30",
             "     31 + more",
         ]
-        styles = {text: style for row in range(2, 16) for text, style in view(it).row(row, 90)}
+        styles = {text: style for row in range(3, 17) for text, style in view(it).row(row, 90)}
         assert (styles["changed"], styles["line 10"], styles["line 11"]) == ("added", "removed", "")
         await it.press("n")
-        assert view(it).cursor == 2
+        assert view(it).cursor == 3
         await it.press("n", "n")
-        assert view(it).cursor == 11
+        assert view(it).cursor == 12
         await it.press("N")
-        assert view(it).cursor == 2
+        assert view(it).cursor == 3
         await it.press("D")
         assert it.app.screen is it.main
 
@@ -88,11 +88,12 @@ async def test_bytes(tmp_path: Path) -> None:
     one, two = bytes(range(256)) * 1000, bytes(range(256)) * 500 + b"!" + bytes(range(255)) * 2
     async with screen(layout(tmp_path, [file("x", one)], [file("x", two)])) as it:
         text = await differ(it, "x", 2)
-        assert " ".join(text[0].split()) == "size - 256 kB (256,000 B) + 129 kB (128,511 B)"
+        assert " ".join(text[0].split()) == "size − 256 kB (256,000 B) + 129 kB (128,511 B)"
         digests = [hashlib.sha256(data).hexdigest() for data in (one, two)]
-        assert text[1].split() == ["sha256", "-", digests[0], "+", digests[1]]
-        assert " ".join(text[2].split()) == "first difference = at byte 128,000"
-        assert len(text) == 3
+        assert text[1].split() == ["sha256", "−", digests[0]]
+        assert text[2].split() == ["+", digests[1]]
+        assert " ".join(text[3].split()) == "first difference = at byte 128,000"
+        assert len(text) == 4
         assert "no text" in note(it)
 
 
@@ -101,8 +102,8 @@ async def test_metadata_alone(tmp_path: Path) -> None:
     async with screen(layout(tmp_path, *layers)) as it:
         text = await differ(it, "x", 2)
         assert [row.split() for row in text] == [
-            ["mode", "-", "0644", "+", "0600"],
-            ["mtime", "-", "2001-09-09", "01:46:40", "+", "1970-01-01", "00:00:05"],
+            ["mode", "−", "0644", "+", "0600"],
+            ["mtime", "−", "2001-09-09", "01:46:40", "+", "1970-01-01", "00:00:05"],
         ]
         assert note(it) == "The contents are the same."
 
@@ -110,7 +111,7 @@ async def test_metadata_alone(tmp_path: Path) -> None:
 async def test_another_kind(tmp_path: Path) -> None:
     async with screen(layout(tmp_path, [file("x", "text\n")], [symlink("x", "there")])) as it:
         text = [" ".join(row.split()) for row in await differ(it, "x", 2)]
-        assert text[0] == "kind - file + symlink"
+        assert text[0] == "kind − file + symlink"
         assert "target + there" in text
         assert any(row.endswith("− text") for row in text)
 
@@ -132,7 +133,7 @@ async def test_a_directory(tmp_path: Path) -> None:
     layers = [[folder("d", mode=0o755), file("e/x", "x")], [folder("d", mode=0o700), file("e/y", "y")]]
     async with screen(layout(tmp_path, *layers)) as it:
         text = await differ(it, "d", 2)
-        assert [row.split() for row in text] == [["mode", "-", "0755", "+", "0700"]]
+        assert [row.split() for row in text] == [["mode", "−", "0755", "+", "0700"]]
         await it.press("q")
         await it.layer(2)
         assert it.files.view is not None

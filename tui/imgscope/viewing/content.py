@@ -125,6 +125,11 @@ class Content:
         if close is not None:
             close()
 
+    def fail(self, problem: str) -> None:
+        """No more can be shown, and why."""
+        with self._turn:
+            self._end(problem)
+
     def stop(self) -> None:
         """End the `pull` that is under way, as soon as its next bytes come; one may read on later."""
         self._stopped = True

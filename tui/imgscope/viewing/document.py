@@ -44,8 +44,10 @@ class Document:
         self._stopped = False
         while self.content.raw.size < upto and not self.content.ended and not self._stopped:
             self.content.pull(min(self.content.raw.size + MEGABYTE, upto), told)
-            self._extend()
-        self._extend()
+            try:
+                self._extend()
+            except OSError as error:  # a text in another encoding is kept twice
+                self.content.fail(f"The rest cannot be kept: {error.strerror or error}.")
 
     def stop(self) -> None:
         """End the `read` that is under way, as soon as its next bytes come; one may read on later."""
@@ -69,8 +71,11 @@ class Document:
                 if self.rows is not None and not self.is_pretty:
                     self.rows.extend(ended=content.ended)
 
-    def lay_out(self, limit: int, *, pretty: bool) -> None:
-        """Make rows of no more than `limit` cells, of JSON made readable where `pretty` and it is JSON."""
+    def lay_out(self, limit: int, *, pretty: bool, around: int = 0) -> None:
+        """Make rows of no more than `limit` cells, of JSON made readable where `pretty` and it is JSON.
+
+        They go some way beyond the byte `around`; `catch_up` makes the rest.
+        """
         if pretty and self._pretty is None and self.could_be_json and self.content.ended:
             data = self.content.raw.read(0, self.content.size)
             made = None if self.content.problem else jsonform.pretty(data)
@@ -81,8 +86,16 @@ class Document:
             self.is_pretty = pretty and self._pretty is not None
             spool = self._pretty if self.is_pretty and self._pretty is not None else self.utf8.spool
             rows = Rows(spool, limit)
-            rows.extend(ended=self.is_pretty or self.content.ended)
+            rows.extend(ended=self.is_pretty or self.content.ended, upto=around + MEGABYTE)
             self.rows = rows
+
+    def catch_up(self) -> None:
+        """Make the rows that `lay_out` left out, and let others have their turn in between."""
+        rows, done = self.rows, -1
+        while rows is not None and rows is self.rows and done < rows.done:
+            done = rows.done
+            with self._turn:
+                rows.extend(ended=self.is_pretty or self.content.ended, upto=done + MEGABYTE)
 
     def as_text(self) -> None:
         """Take what is no text for one all the same."""

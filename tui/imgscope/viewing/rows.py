@@ -104,9 +104,9 @@ class Rows:
         line, first = self._next
         return line - first
 
-    def extend(self, *, ended: bool) -> None:
-        """Take in what has come since. What may still grow waits, unless the text `ended`."""
-        while True:
+    def extend(self, *, ended: bool, upto: int | None = None) -> None:
+        """Take in what has come since, or no more than `upto`. What may grow waits, unless it `ended`."""
+        while upto is None or self.done < upto:
             size = self.spool.size
             data = self.spool.read(self.done, _READ)
             if not data:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
+from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -22,7 +23,7 @@ from imgscope.layers.overlay import REMOVED
 from imgscope.text import clean, path_text, size_text
 from imgscope.ui.loader import in_thread
 from imgscope.ui.widgets.lines import Piece, fit
-from imgscope.ui.widgets.sideways import Sideways, moved, shown
+from imgscope.ui.widgets.sideways import Sideways, cut, moved, shown
 from imgscope.viewing.filediff import FileDiff, Side, compare, side
 from imgscope.viewing.textdiff import Change
 from imgscope.viewing.versions import below
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 _LONG = 4000  # bytes of a line that are shown
 _STYLES = {"+": "added", "-": "removed", "@": "hunk", " ": ""}
 _FRAME = 1 / 15
+_SHORT = 50  # cells of two facts up to which they stand in one row
 
 
 class DiffView(Sideways):
@@ -65,7 +67,12 @@ class DiffView(Sideways):
 
     def show(self, diff: FileDiff) -> None:
         """A diff; the note is for whoever shows it."""
-        self._facts = list(diff.facts)
+        self._facts = []
+        for what, old, new in diff.facts:
+            if old != new and cell_len(old) + cell_len(new) > _SHORT:
+                self._facts += [(what, old, ""), ("", "", new)]
+            else:
+                self._facts.append((what, old, new))
         self._changes = diff.changes
         self._digits = max(len(str(max((max(item.old, item.new) for item in diff.changes), default=0))), 3)
         longest = max((len(item.text) for item in diff.changes), default=0)
@@ -77,12 +84,12 @@ class DiffView(Sideways):
             what, old, new = self._facts[number]
             pieces: list[Piece] = [(fit(what, 18), "label")]
             if old:
-                pieces += [("- ", "removed"), (old, "removed" if old != new else "")]
+                pieces += [("− ", "removed"), (old, "removed" if old != new else "")]
             if new:
                 pieces += [("  " if old else "", ""), ("+ ", "added"), (new, "added" if old != new else "")]
             if old == new:
                 pieces = [pieces[0], ("= ", ""), (old, "")]
-            return moved(pieces, self.left)
+            return cut(moved(pieces, self.left), width)
         change = self._changes[number - len(self._facts)]
         text = shown(change.text[:_LONG].decode("utf-8", "surrogateescape"), 0)
         if len(change.text) > _LONG:
@@ -92,7 +99,8 @@ class DiffView(Sideways):
             return [(fit(text, width), style)]
         places = "".join(f"{line or '':>{self._digits}} " for line in (change.old, change.new))
         sign = "−" if change.sign == "-" else change.sign
-        return [(places, "number"), (f"{sign} ", style), *moved([(text, style)], self.left)]
+        line = cut(moved([(text, style)], self.left), width - len(places) - 2)
+        return [(places, "number"), (f"{sign} ", style), *line]
 
     def next_hunk(self, step: int) -> bool:
         """Go to the next hunk, or the one before; False where there is none."""

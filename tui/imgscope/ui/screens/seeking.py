@@ -44,6 +44,7 @@ class SeekingScreen(Screen[None]):
         self._match = -1  # the one that was gone to
         self._origin = 0  # the row that was under the cursor when the word was asked for …
         self._from = 0  # … and its first byte
+        self.lays_out = False  # whether rows of what was read are still made
         self._goal: int | None = None  # a line to go to once it was read, or `_END`
 
     # -- what the other part gives --------------------------------------------------------------------
@@ -89,6 +90,8 @@ class SeekingScreen(Screen[None]):
 
     async def arrived(self) -> None:
         """More was read: go where one wanted to, or read on."""
+        if self.lays_out:
+            return  # then it comes here again
         view, goal = self.view, self._goal
         have = self.document.content.raw.size
         if goal is not None:

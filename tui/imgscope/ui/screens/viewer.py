@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
+from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -54,7 +55,9 @@ class ViewerScreen(SeekingScreen):
 
     DEFAULT_CSS = """
     ViewerScreen {
-        #viewer-fate { display: none; height: auto; max-height: 2; padding: 0 1; color: $dead; }
+        #viewer-fate, #viewer-summary { display: none; height: auto; max-height: 3; padding: 0 1; }
+        #viewer-fate { color: $dead; }
+        #viewer-summary { color: $text-muted; }
         #viewer-status { height: 1; padding: 0 1; color: $text-muted; }
         TextView, HexView { height: 1fr; }
     }
@@ -116,6 +119,7 @@ class ViewerScreen(SeekingScreen):
 
     def compose(self) -> ComposeResult:
         yield Static("", id="viewer-fate", markup=False)
+        yield Static("", id="viewer-summary", markup=False)
         yield TextView()
         yield HexView()
         yield AskLine()
@@ -154,8 +158,9 @@ class ViewerScreen(SeekingScreen):
     def _begin(self) -> None:
         document = self._document
         self.forget()
-        self._reading, self._target = False, 0
+        self._reading, self._target, self.lays_out = False, 0, False
         self._text.summary = self._hex.summary = ""
+        self.query_one("#viewer-summary").display = False
         self._text.rows, self._text.spans, self._text.end, self._text.left = None, None, "", 0
         self._text.cursor = self._hex.cursor = 0
         self._hex.content, self._hex.asked = None, 0
@@ -202,7 +207,7 @@ class ViewerScreen(SeekingScreen):
 
         with suppress(CancelledError):
             while document is self._document and self._target > document.content.raw.size:
-                target, fresh = self._target, document.rows is None
+                target, fresh = self._target, self._hex.content is None
                 await in_thread(partial(document.read, target, told))
                 if document is not self._document:
                     return
@@ -222,21 +227,29 @@ class ViewerScreen(SeekingScreen):
         if is_text:
             await self._lay_out(document)
         self._hex.content = document.content
-        for view in (self._text, self._hex):
-            view.summary = clean(document.preview.summary)
         self._show(self._text if is_text else self._hex)
         if is_text:
             self.run_worker(self._colour(document))
 
-    async def _lay_out(self, document: Document) -> None:
+    async def _lay_out(self, document: Document, around: int = 0) -> None:
         """Put the text into rows, as wide as they are to be."""
         digits = max(len(str(document.content.size // 10)), 4)
         limit = max(self._text.size.width - 3 - digits, 16) if self._wraps else _LONG
         pretty = self._wants_pretty
-        await in_thread(lambda: document.lay_out(limit, pretty=pretty))
+        await in_thread(lambda: document.lay_out(limit, pretty=pretty, around=around))
         if document is self._document:
             self._text.rows, self._text.digits = document.rows, digits
             self._text.spans, self._text.left = None, 0
+            self.lays_out = True
+            self.run_worker(self._catch_up(document), group="layout", exclusive=True)
+
+    async def _catch_up(self, document: Document) -> None:
+        """The rows of a long text that are not seen yet."""
+        await in_thread(document.catch_up)
+        if document is self._document:
+            self.lays_out = False
+            self._take_up()
+            await self.arrived()
 
     async def _colour(self, document: Document) -> None:
         """Colours for a text that is there whole; it is shown without them meanwhile."""
@@ -264,11 +277,21 @@ class ViewerScreen(SeekingScreen):
             content.problem if self._document.utf8 is not None and not self._document.is_pretty else ""
         )
         self._text.waits = not content.ended and not self._document.is_pretty
-        self._text.partial = self._text.waits
+        self._text.partial = self._text.waits or self.lays_out
         self._text.grown()
         self._hex.grown()
+        self._summarize()
         self._title()
         self.where()
+
+    def _summarize(self) -> None:
+        """What the file is: above its rows, or where that is too long in lines of its own."""
+        summary = clean(self._document.preview.summary)
+        fits = cell_len(summary) <= self.size.width - 4
+        self._text.summary = self._hex.summary = summary if fits else ""
+        line = self.query_one("#viewer-summary", Static)
+        line.update(summary)
+        line.display = not fits
 
     @on(TextView.More)
     def _more_text(self) -> None:
@@ -343,7 +366,7 @@ class ViewerScreen(SeekingScreen):
                 parts.append(f"byte {view.offset_here:,} of {content.size:,}")
         elif view.rows:
             line = view.rows[min(view.cursor, len(view.rows) - 1)].line
-            least = "" if content.ended or self._document.is_pretty else "+"
+            least = "" if self.is_whole and not self.lays_out else "+"
             parts.append(f"line {line:,} of {view.rows.lines:,}{least}")
         self._status(" · ".join(part for part in (*parts, self.found_text(), more) if part))
 
@@ -378,7 +401,7 @@ class ViewerScreen(SeekingScreen):
     async def _to_text(self, document: Document, offset: int) -> None:
         if document.rows is None:
             await in_thread(document.as_text)
-            await self._lay_out(document)
+            await self._lay_out(document, offset)
             self._text.waits = not document.content.ended
         if document is self._document:
             if document.rows and not document.is_pretty:
@@ -403,7 +426,7 @@ class ViewerScreen(SeekingScreen):
         if self._wants_pretty and not was and document.could_be_json and not document.content.ended:
             with suppress(CancelledError):
                 await in_thread(lambda: document.read(document.content.size))
-        await self._lay_out(document)
+        await self._lay_out(document, offset)
         if document is not self._document or document.rows is None:
             return
         if document.is_pretty == was:

@@ -45,6 +45,7 @@ class HexView(Sideways):
         self.search: Search | None = None
         self.summary = ""
         self.asked = 0  # bytes that were asked for
+        self._had = 16  # bytes in a row, when the cursor was put where it is
 
     @property
     def per_row(self) -> int:

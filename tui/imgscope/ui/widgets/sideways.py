@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
@@ -78,6 +78,21 @@ def moved(pieces: Iterable[Piece], left: int) -> Iterator[Piece]:
             continue
         yield text[left:] if text.isascii() else _without(text, left), style
         left = 0
+
+
+def cut(pieces: Iterable[Piece], room: int) -> Iterator[Piece]:
+    """Pieces in at most `room` cells; where that is not all, a sign at the end says so."""
+    taken = list(pieces)
+    if sum(cell_len(text) for text, _ in taken) <= room:
+        yield from taken
+        return
+    room -= 1
+    for text, style in taken:
+        yield set_cell_size(text, min(cell_len(text), room)), style
+        room -= cell_len(text)
+        if room <= 0:
+            break
+    yield "›", "dim"
 
 
 def _without(text: str, left: int) -> str:

@@ -12,7 +12,7 @@ from textual.message import Message
 
 from imgscope.text import clean
 from imgscope.ui.widgets.lines import Piece, fit, fit_end
-from imgscope.ui.widgets.sideways import Sideways, moved, shown
+from imgscope.ui.widgets.sideways import Sideways, cut, moved, shown
 from imgscope.viewing.document import Search
 from imgscope.viewing.highlight import STYLES, Spans
 from imgscope.viewing.rows import Rows
@@ -111,7 +111,7 @@ class TextView(Sideways):
         left = 0 if rows.limit <= self.room else self.left
         return [
             (fit(label, self.digits, right=True) + " ", "number"),
-            *moved(self._pieces(row.start, row.end), left),
+            *cut(moved(self._pieces(row.start, row.end), left), width - self.digits - 1),
         ]
 
     def _pieces(self, start: int, end: int) -> Iterator[Piece]:
