@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 from textual.widgets._footer import FooterKey
 
 from imgscope.actions.plan import Done, Event, Plan
@@ -15,6 +16,7 @@ from imgscope.images.arrange import Order
 from imgscope.job import Job
 from imgscope.layers.view import Sort
 from imgscope.ui.app import ImgscopeApp
+from imgscope.ui.keymap import known, places
 from imgscope.ui.plain import plain
 from imgscope.ui.screens.action import ActionScreen
 from imgscope.ui.screens.themes import ThemeLines, ThemesScreen
@@ -162,6 +164,14 @@ def test_a_key_that_cannot_be(config: Path, line: str, says: str) -> None:
         assert ", line 4: " in str(error.value)
 
 
+def test_every_key_has_an_id_and_words() -> None:
+    for bindings in places().values():
+        for binding in bindings:
+            assert binding.id, binding
+            assert binding.tooltip or binding.description, binding
+    assert len(known(places())) > 80
+
+
 async def test_keys_can_be_swapped(config: Path) -> None:
     config.write_text('[keymap]\n"act.run" = "t"\n"act.tag" = "r"\n')
     async with screen() as shown:
@@ -180,24 +190,28 @@ async def test_only_ascii_is_drawn(how: str, config: Path, monkeypatch: pytest.M
         monkeypatch.setenv(how, "1")
     async with screen(size=(120, 40)) as shown:
         await shown.open("rails-4.2:d")
-        for keys in (
-            (),
-            ("question_mark",),
-            ("f2",),
-            ("ctrl+p",),
-            ("d",),
-            ("tab",),
-            ("tab", "z"),
-            ("slash",),
-        ):
-            await shown.press(*keys) if keys != ("d",) else await shown.pilot.press("d")
+        for keys in SCREENS:
+            for key in keys:
+                await shown.pilot.press(key)
+                await shown.pilot.pause()
             lines = painted(shown)
             assert not [line for line in lines if not line.isascii()], keys
-            assert {len(line) for line in lines} == {120}
-            if keys and keys[0] not in ("tab", "slash"):
+            assert {cell_len(line) for line in lines} == {120}
+            while shown.app.screen is not shown.main:
                 await shown.pilot.press("escape")
-                await shown.until("the screen below", lambda: shown.app.screen is shown.main)
-        assert any("+-" in line for line in painted(shown)) or shown.zoomed
+                await shown.pilot.pause()
+        assert any("+- golang:c" in line for line in painted(shown))
+
+
+# keys that show something: a tab, a screen, a dialog
+SCREENS = (
+    *((str(number),) for number in range(1, 7)),
+    *(("1", key) for key in ("question_mark", "f2", "ctrl+p", "d", "m", "T", "f", "y")),
+    ("tab", "tab", "asterisk", "down", "down", "e"),
+    ("enter",),
+    ("shift+tab", "shift+tab", "space", "space", "equals_sign"),
+    ("slash",),
+)
 
 
 async def test_keys_go_by_name_in_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
