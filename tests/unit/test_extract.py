@@ -11,6 +11,7 @@ import pytest
 
 from imgscope.analysis import Analysis
 from imgscope.errors import CancelledError, ImgscopeError, NotFoundError, UsageError
+from imgscope.extraction import place
 from imgscope.extraction.report import Why
 from imgscope.job import Job
 from imgscope.sources.archive import ArchiveSource
@@ -387,6 +388,26 @@ def test_a_name_that_the_disk_cannot_hold_is_left_out(tmp_path: Path) -> None:
     left = action.report.notes[Why.NAME].paths
     assert {os.fsdecode(path) for path in left} >= {long, f"{long}/inside", f"{long}2"}
     assert len(left) == 4
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_where_names_have_no_case_the_first_stays(
+    overwrite: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split = place.split
+    monkeypatch.setattr(place, "split", lambda path: split(path.lower()))
+    layer = [file("A", "1"), file("a", "2"), hardlink("B", "a"), file("D/x", "3"), file("d/y", "4")]
+    layer += [symlink("S", "A"), file("s", "5"), file("E", "6"), folder("e")]
+    with image(tmp_path / "image.tar", layer) as found:
+        (tmp_path / "to").mkdir()
+        (tmp_path / "to/b").write_text("mine")
+        if not overwrite:
+            (tmp_path / "to/b").unlink()
+        action = extract(*found, tmp_path / "to", overwrite=overwrite)
+        done(action)
+    found_tree = tree(tmp_path / "to")
+    assert found_tree | {"b": ""} == {"a": "1", "b": "", "d": "d", "d/x": "3", "d/y": "4", "s": "5", "e": "d"}
+    assert set(action.report.notes[Why.THERE].paths) >= {b"a", b"S", b"E"}
 
 
 def test_progress_is_in_bytes(made: Made, tmp_path: Path) -> None:
