@@ -26,6 +26,7 @@ from imgscope.ui.app import ImgscopeApp
 HERE = Path(__file__).parent
 NOW = datetime(2026, 6, 1, tzinfo=UTC)  # ages must not depend on the day the pictures are made
 DARK, LIGHT = "imgscope-dark", "imgscope-light"
+TERMINAL = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8"}
 LARGE, SMALL = (120, 36), (80, 24)
 
 
@@ -46,11 +47,21 @@ class Picture(NamedTuple):
 
 PICTURES: Sequence[Picture] = (
     Picture("images", "demo:", ("down", "down", "down", "tab", "down", "down")),
-    Picture("bigfile", "demo:bigfile", ("tab", "enter")),
+    Picture("bigfile", "demo:bigfile", ("tab", "G")),
     Picture("merged", "demo:simple-node:case-1", ("G", "enter", "v")),
     Picture("filter", "demo:golang:c", ("tab", "slash", *"*.so")),
+    Picture("waste", "demo:golang:c", ("2",)),
+    Picture("config", "demo:kuard:blue", ("3",)),
+    Picture("manifest", "demo:rails-4.2:d", ("4",)),
+    Picture("dockerfile", "demo:simple-node:case-1", ("5",)),
+    Picture("viewer", "demo:bigfile", ("tab", "G", "enter")),
+    Picture("diff", "demo:ruby:b", ("down", "down", "f", *"dpkg/status", "enter", "D")),
+    Picture("find", "demo:golang:c", ("f", *"dpkg/status")),
+    Picture("compare", "demo:rails-4.2:d", ("shift+tab", "space", "up", "up", "space", "equals_sign")),
+    Picture("map", "demo:golang:c", ("m",)),
+    Picture("timeline", "demo:rails-4.2:d", ("T",)),
     Picture("remove", "demo:", ("down", "down", "d")),
-    Picture("find", "demo:bigfile", ("f", *"bigfile")),
+    Picture("themes", "demo:bigfile", ("f2",), themes=(DARK,)),
     Picture("help", "demo:bigfile", ("question_mark",)),
     Picture("small", "demo:", ("down", "down", "down"), SMALL, (DARK,)),
 )
@@ -73,12 +84,13 @@ def steady() -> Iterator[None]:
     """Nothing of the day, the machine or the person who draws is in the pictures."""
     with (
         tempfile.TemporaryDirectory() as home,
-        patch.dict(os.environ, {"HOME": home, "XDG_CONFIG_HOME": home, "XDG_STATE_HOME": home}),
+        patch.dict(os.environ, dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"), home) | TERMINAL),
         patch.object(demo, "TemporaryDirectory", Folder),
         patch.object(text, "today", lambda: NOW),
     ):
-        for name in [name for name in os.environ if name.startswith("IMGSCOPE_")]:
-            del os.environ[name]
+        for name in list(os.environ):
+            if name.startswith(("IMGSCOPE_", "TEXTUAL")) or name == "NO_COLOR":
+                del os.environ[name]
         yield
 
 
