@@ -70,7 +70,7 @@ SMALL = [index(file("etc/hosts", 20))]
 async def test_nothing_is_read_before_it_is_asked_for(show: Show) -> None:
     gate = Gate()
     async with show(FakeSource({"big:1": BIG, "small:1": SMALL}, step=gate)) as it:
-        assert row(it.images, "big:1") == "▸ big:1 3.5 kB ? ? – –"
+        assert row(it.images, "big:1") == "▸ big:1 ████████ 3.5 kB ? ? – –"
         assert "enter reads the layers of big:1 (3.5 kB)" in str(it)
         assert "known once the layers are read" in str(it)
         assert row(it.layers, " 1 ") == "1 ? ? (no instruction recorded)"
@@ -91,10 +91,10 @@ async def test_progress_is_told_and_layers_come_as_they_are_read(show: Show) -> 
         assert row(it.layers, " 1 ").startswith("1 █████ 3 kB ?")
         assert "1 kB of 4 kB" in "\n".join(drawn(it.files))
         assert "████            ▏ 1 kB of 4 kB" in "\n".join(drawn(it.files))
-        assert row(it.images, "big:1").split()[4] == "?"
+        assert row(it.images, "big:1").split()[5] == "?"
         gate.let(2)
         await it.settle()
-        assert row(it.images, "big:1").split()[5:7] == ["3", "kB"]
+        assert row(it.images, "big:1").split()[6:8] == ["3", "kB"]
         assert it.wasted.title == ("wasted", "3 kB", "efficiency 14%")
         assert row(it.files, "BigFile") == "+ BigFile ████████ 3 kB dead"
 
@@ -109,7 +109,7 @@ async def test_esc_cancels_and_the_work_ends(show: Show) -> None:
         assert gate.jobs[0].cancelled
         assert gate.reached == [("big:1", 1)]
         assert "cancelled; enter on the image reads it again" in "\n".join(drawn(it.files))
-        assert row(it.images, "big:1").split()[4] == "?"
+        assert row(it.images, "big:1").split()[5] == "?"
         await it.press("escape")
         assert it.focused == "images"
         gate.let(3)
@@ -294,7 +294,7 @@ async def test_the_list_shows_at_once_and_layers_when_they_are_known(show: Show)
     source = Gradual()
     async with show(source, wait=False) as it:
         await it.until("the list", lambda: it.images.row_count)
-        assert row(it.images, "big:1") == "▸ big:1 3.5 kB ? ? 2 –"
+        assert row(it.images, "big:1") == "▸ big:1 ████████ 3.5 kB ? ? 2 –"
         assert it.layers.title[1:] == ("big:1",)
         assert "not known before it is opened" in "\n".join(drawn(it.layers))
         source.inspected.set()
@@ -386,7 +386,7 @@ async def test_an_image_that_cannot_be_read_leaves_its_figures_unknown(show: Sho
     )
     async with show(source) as it:
         assert row(it.images, "broken:1").split()[-3] == "?"
-        assert row(it.images, "small:1") == "small:1 20 B 20 B 0 B – –"
+        assert row(it.images, "small:1") == "small:1 ▏ 20 B 20 B 0 B – –"
 
 
 async def test_a_list_that_fails_says_why(show: Show) -> None:
@@ -470,7 +470,7 @@ async def test_damage_is_shown_above_the_wasted_paths(show: Show) -> None:
         assert [" ".join(line.split()) for line in rows(it.wasted)] == [
             "! layer 2: the layer ends early",
             "! layer 3: [/] it is gone",
-            "3 kB /BigFile stored by 1, removed by 2",
+            "████████ 3 kB /BigFile stored by 1, removed by 2",
         ]
         it.wasted.focus()
         await it.press("down", "enter")

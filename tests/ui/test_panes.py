@@ -38,8 +38,8 @@ async def test_sizes_unique_and_wasted_bytes() -> None:
             "golang:c 7.85 MB 6.18 MB 1.08 MB ",
             "rails-4.2:d 4.1 MB 830 kB 1.08 MB ",
         ):
-            assert line in row(it.images, line.split()[0])
-        assert row(it.images, "shared base").endswith("3 layers 1.18 MB")
+            assert line in row(it.images, line.split()[0], width=80)
+        assert row(it.images, "shared base", width=80).endswith("3 layers 1.18 MB")
 
 
 async def test_what_containers_use_is_shown_where_a_source_knows_of_any() -> None:
@@ -98,7 +98,7 @@ async def test_the_layers_of_an_image() -> None:
     async with screen("demo:bigfile") as it:
         assert it.focused == "layers"
         assert it.layers.title == ("layers", "bigfile:latest", "3 layers")
-        assert [" ".join(line.split()) for line in rows(it.layers, 90)] == [
+        assert [" ".join(line.split()) for line in rows(it.layers, 70)] == [
             "1 ████████ 3.01 MB 3 MB ADD BigFile busybox.tar /",
             "2 0 B 0 B RUN rm /BigFile",
             "3 █▏ 400 kB 0 B COPY server /usr/local/bin/server",
@@ -191,10 +191,10 @@ async def test_wasted_paths_come_largest_first_with_their_cause() -> None:
             (wasted.dead for wasted in it.wasted.paths), reverse=True
         )
         assert row(it.wasted, "InRelease") == (
-            "3 kB /var/lib/apt/lists/deb.debian.org_debian_dists_bookworm_InRelease "
+            "▏ 3 kB /var/lib/apt/lists/deb.debian.org_debian_dists_bookworm_InRelease "
             "stored by 1, 2, removed by 4"
         )
-        assert row(it.wasted, "ld.so.cache") == "124 B /etc/ld.so.cache stored by 1, replaced by 2"
+        assert row(it.wasted, "ld.so.cache") == "▏ 124 B /etc/ld.so.cache stored by 1, replaced by 2"
 
 
 async def test_enter_on_a_wasted_path_goes_to_the_copy_that_is_dead() -> None:

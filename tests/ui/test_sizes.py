@@ -9,6 +9,7 @@ from rich.cells import cell_len
 
 from imgscope.sources.base import Source
 from imgscope.ui import loader
+from imgscope.ui.widgets.crumbs import Crumbs
 from imgscope.ui.widgets.files import FileTree
 from imgscope.ui.widgets.lines import Lines, Piece, fit, fit_end
 from tests.support.stacks import file, folder
@@ -35,11 +36,33 @@ async def test_any_size_draws(size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("size", [(80, 24), (60, 20), (200, 60)])
 async def test_what_matters_is_there_at_any_size(size: tuple[int, int]) -> None:
     async with screen("demo:bigfile", size) as it:
-        text = str(it)
-        for words in ("bigfile:latest", "3.41 MB", "BigFile", "dead", "efficiency 12%", "removed"):
+        text = it.text
+        for words in ("bigfile:latest", "3.41 MB", "BigFile", "dead", "[1 Files]", "demo images › bigfile"):
             assert words in text, words
         for pane in it.panes:
-            assert pane.size.height >= 4
+            assert pane.size.height >= (4 if pane.display else 0)
+        await it.press("2")
+        for words in ("efficiency 12%", "/BigFile", "removed", "[2 Waste]", "bigfile:latest › waste"):
+            assert words in it.text, words
+
+
+@pytest.mark.parametrize(
+    ("height", "shown"), [(12, "files"), (20, "files crumbs"), (24, "files crumbs wasted"), (30, "all")]
+)
+async def test_what_gives_way_on_a_low_screen(height: int, shown: str) -> None:
+    """First the bar of shares, then the wasted paths, which have a tab, then the line of where one is."""
+    async with screen("demo:bigfile", (80, height)) as it:
+        explorer = it.main.explorer
+        found = {
+            "files": it.files.is_on_screen,
+            "crumbs": it.main.query_one(Crumbs).display,
+            "wasted": it.wasted.display,
+            "shares": explorer.share_bar.display,
+        }
+        assert [name for name, there in found.items() if there] == (
+            list(found) if shown == "all" else shown.split()
+        )
+        assert (it.wasted in explorer.panes) == it.wasted.display
 
 
 async def test_a_new_size_is_taken_up() -> None:
@@ -52,7 +75,8 @@ async def test_a_new_size_is_taken_up() -> None:
             await it.settle()
             assert rows(it.files)[-1].strip()[:10] in "\n".join(drawn(it.files))
             for pane in it.panes:
-                assert {cell_len(line) for line in drawn(pane)} == {pane.size.width}
+                assert {cell_len(line) for line in drawn(pane)} <= {pane.size.width}
+            assert (it.wasted.size.height >= 4) == it.wasted.display == (size[1] > 20)
 
 
 async def test_without_colour_the_signs_tell(monkeypatch: pytest.MonkeyPatch) -> None:

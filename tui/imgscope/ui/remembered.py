@@ -23,10 +23,14 @@ def load_borders() -> dict[str, float]:
 
     What is not there, not readable or not such a number is left out.
     """
+    known: object = None
     with suppress(OSError, ValueError, RecursionError), state_path().open("rb") as file:
-        known = json.loads(file.read(_LARGE)).get("borders")
-        return {name: part for name in BORDERS if isinstance(part := known.get(name), float) and 0 < part < 1}
-    return {}
+        known = json.loads(file.read(_LARGE))
+    borders = known.get("borders") if isinstance(known, dict) else None
+    if not isinstance(borders, dict):
+        return {}
+    parts = {name: borders.get(name) for name in BORDERS}
+    return {name: part for name, part in parts.items() if isinstance(part, float) and 0 < part < 1}
 
 
 def save_borders(borders: dict[str, float]) -> None:

@@ -173,7 +173,7 @@ class ImageTree(Lines):
             forest = arranged(forest, figures)
         self._found, told = frozenset(), ""
         if pattern is not None:
-            wrong = pattern.error
+            wrong = ""
             try:
                 matches = found(forest, pattern)
             except TimeoutError:
@@ -189,7 +189,10 @@ class ImageTree(Lines):
         return forest
 
     def filter(self, pattern: Pattern | None) -> None:
-        """No more of the images than a pattern finds, with what they are drawn under."""
+        """No more of the images than a pattern finds; they stay as they are while it is wrong."""
+        if pattern and pattern.error:
+            self.post_message(self.Matched(pattern.error))
+            return
         self.pattern = pattern
         self._rearrange()
         if self._found and self.node is not None and self.node.id not in self._found:
