@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from itertools import combinations
 from math import dist
@@ -198,6 +201,33 @@ def test_who_says_what_theme_it_is(config: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("TEXTUAL_THEME", "not-here, dracula")
     assert themes.choose() == ("dracula", "TEXTUAL_THEME")
     assert themes.choose("kanagawa") == ("kanagawa", "--theme")
+
+
+@pytest.mark.parametrize(
+    "name", ["imgscope-light", "everforest", "no-such, kanagawa", "nord", "textual-dark"]
+)
+def test_the_environment_s_theme_is_drawn(name: str) -> None:
+    """Textual reads TEXTUAL_THEME as it is loaded, so this takes a process of its own."""
+    code = """
+import asyncio
+from imgscope.ui.app import ImgscopeApp
+async def main():
+    app = ImgscopeApp("demo:")
+    async with app.run_test():
+        print(app.theme, app.screen.styles.background.hex)
+asyncio.run(main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "TEXTUAL_THEME": name, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    used, background = done.stdout.split()
+    assert used == name.rsplit(", ", maxsplit=1)[-1]
+    theme = Themes.find().by_name[used]
+    assert background == Color.parse(theme.to_color_system().generate()["background"]).hex
 
 
 def test_what_f2_left_may_be_gone() -> None:

@@ -86,12 +86,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not words or words[0] not in (*HOMES, "-h", "--help", "--version"):
         words.insert(0, "view")
     try:
-        options = parser(words[0]).parse_args(words)
-        if options.version:
+        if words[0] == "--version":  # not worth a parser of all commands
             import imgscope
 
             print(f"imgscope {imgscope.__version__}")
             return 0
+        options = parser(words[0]).parse_args(words)
         _settle(options)
         run: Run = options.run
         status = run(options)

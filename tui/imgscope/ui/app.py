@@ -70,6 +70,8 @@ class ImgscopeApp(App[None]):
         self.themes = Themes.find()
         for found in self.themes.by_name.values():
             self.register_theme(found)
+        # TEXTUAL_THEME is named already, by Textual, which had no such theme then and drew another
+        self.set_reactive(App.theme, "")
         self.theme, _ = self.themes.choose(theme)
         document = config.read()
         self.settings = config.parse(document) if document is not None else config.Config()
