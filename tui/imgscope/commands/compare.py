@@ -7,8 +7,7 @@ from argparse import ArgumentParser, Namespace
 from contextlib import ExitStack, closing
 from itertools import islice
 
-from imgscope.commands import Add, add_platform, interruptible, platform, print_lines
-from imgscope.config import NO_CACHE
+from imgscope.commands import Add, add_no_cache, add_platform, interruptible, platform, print_lines
 
 _MOST = 20  # rows of each kind
 
@@ -26,11 +25,7 @@ def register(add: Add) -> None:
     )
     compare.add_argument("--exit-code", action="store_true", help="end with status 1 where they differ")
     add_platform(compare)
-    compare.add_argument(
-        "--no-cache",
-        action="store_true",
-        help=f"neither read nor keep the index of layers on disk; {NO_CACHE}=1 does the same",
-    )
+    add_no_cache(compare)
 
 
 def _compare(options: Namespace) -> int:

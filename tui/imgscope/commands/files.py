@@ -10,8 +10,15 @@ from contextlib import closing, contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from imgscope.commands import Add, add_platform, interruptible, platform, print_json, print_lines
-from imgscope.config import NO_CACHE
+from imgscope.commands import (
+    Add,
+    add_no_cache,
+    add_platform,
+    interruptible,
+    platform,
+    print_json,
+    print_lines,
+)
 from imgscope.errors import CancelledError, NotFoundError, UsageError
 from imgscope.text import clean
 
@@ -61,11 +68,7 @@ def _add_path(command: ArgumentParser, layer: str) -> None:
 
 def _add_common(command: ArgumentParser) -> None:
     add_platform(command)
-    command.add_argument(
-        "--no-cache",
-        action="store_true",
-        help=f"neither read nor keep the index of layers on disk; {NO_CACHE}=1 does the same",
-    )
+    add_no_cache(command)
 
 
 @contextmanager

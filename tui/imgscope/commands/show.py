@@ -8,7 +8,15 @@ from argparse import ArgumentParser, Namespace
 from contextlib import closing
 from itertools import islice
 
-from imgscope.commands import Add, add_platform, interruptible, platform, print_json, print_lines
+from imgscope.commands import (
+    Add,
+    add_no_cache,
+    add_platform,
+    interruptible,
+    platform,
+    print_json,
+    print_lines,
+)
 from imgscope.config import NO_CACHE, READ_ONLY, THEME, is_read_only, load
 from imgscope.text import clean
 
@@ -20,12 +28,12 @@ def register(add: Add) -> None:
     add_platform(view)
     _add_theme(view)
     _add_read_only(view)
-    _add_no_cache(view)
+    add_no_cache(view)
     analyze = add("analyze", "print the layers of an image and its wasted bytes", _analyze)
     analyze.add_argument("reference", metavar="REF")
     analyze.add_argument("--json", action="store_true", help="as JSON, all wasted paths, in bytes")
     add_platform(analyze)
-    _add_no_cache(analyze)
+    add_no_cache(analyze)
     tree = add("tree", "print the parent/child tree of the images", _tree)
     tree.add_argument(
         "reference",
@@ -35,12 +43,12 @@ def register(add: Add) -> None:
         help="default: the settings' source, or the engine; with a name, its tree only",
     )
     tree.add_argument("--json", action="store_true", help="as JSON")
-    _add_no_cache(tree)
+    add_no_cache(tree)
     demo = add("demo", "open the demo images: no engine and no network needed", _demo)
     demo.add_argument("name", nargs="?", default="", metavar="NAME", help="a demo image to open, as bigfile")
     _add_theme(demo)
     _add_read_only(demo)
-    _add_no_cache(demo)
+    add_no_cache(demo)
 
 
 def _add_theme(command: ArgumentParser) -> None:
@@ -52,14 +60,6 @@ def _add_theme(command: ArgumentParser) -> None:
 def _add_read_only(command: ArgumentParser) -> None:
     command.add_argument(
         "--read-only", action="store_true", help=f"no key changes anything; {READ_ONLY}=1 does the same"
-    )
-
-
-def _add_no_cache(command: ArgumentParser) -> None:
-    command.add_argument(
-        "--no-cache",
-        action="store_true",
-        help=f"neither read nor keep the index of layers on disk; {NO_CACHE}=1 does the same",
     )
 
 
