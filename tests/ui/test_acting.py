@@ -257,7 +257,7 @@ def test_read_only_by_its_option(words: list[str], monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(show, "sys", SimpleNamespace(stdin=terminal, stdout=terminal, stderr=terminal))
     found: list[bool] = []
 
-    def run(reference: str, platform: object, opened: object) -> int:
+    def run(reference: str, platform: object, opened: object, theme: str) -> int:
         found.append(ActingScreen().read_only)
         return 0
 
