@@ -277,6 +277,12 @@ def instructions(lines: Sequence[str]) -> list[str]:
     return found
 
 
+@pytest.mark.parametrize("step", ["RUN <<1", "RUN /bin/sh -c cat <<EOF", "COPY <<1 /etc/one"])
+def test_a_heredoc_whose_lines_are_not_told_takes_no_others(step: str) -> None:
+    lines = [line.text for line in dockerfile(image(step, "USER 1"))]
+    assert instructions(lines) == ["FROM", "USER"]
+
+
 hostile = st.text(alphabet="RUNCOPYENV <>-'\"\\`EOF\n\t&#=[]{}|1 a$()") | st.text()
 steps = st.builds(
     "".join, st.tuples(st.sampled_from(["", "!", "RUN ", "/bin/sh -c ", "COPY ", "ENV A="]), hostile)

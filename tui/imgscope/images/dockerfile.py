@@ -27,6 +27,7 @@ _LONG = 100_000  # characters of a command that is broken into lines
 _NAME = re.compile(r"[\w][\w./:@-]*", re.ASCII)
 _FIRST = re.compile(r"[A-Z]+(?=\s|\Z)")
 _HEREDOC = re.compile(r"""(?<![^\s\d])<<(-?)(["']?)([A-Za-z_]\w*)\2(?!\S)""", re.ASCII)
+_OPENS = re.compile(r"(?<!\S)\d*<<-?[^<\s]")  # what a builder may take for one
 _SUMMARY = re.compile(r"<<-?(\w+) \((.*)\)", re.ASCII)  # all that some versions of BuildKit keep of one
 # the classic builder writes no blank behind --chown
 _BY_DIGEST = re.compile(r"((?:--\S+ )*(?:--\S+?)?)(file|dir|multi):([0-9a-f]+)… in (.*)", re.DOTALL)
@@ -180,7 +181,7 @@ def _step(step: History, state: _State) -> Iterator[Line]:
         rest = _shell_form(rest, state)
     elif word == "SHELL":
         state.shell = _words(rest) or state.shell
-    if "\n" in rest or _goes_on(rest, state):
+    if "\n" in rest or _goes_on(rest, state) or (word in ("ADD", "COPY") and _OPENS.search(rest)):
         yield from _commented(f"{word} {rest}")
     else:
         yield Line(f"{word} {rest}", word=word)
@@ -208,6 +209,9 @@ def _run(command: str, state: _State) -> Iterator[Line]:
         command = f"{summary[2]}\n"
     if "\n" in command or _goes_on(command, state):
         yield from _heredoc(command)
+        return
+    if _OPENS.search(command):  # its lines are not told, and those that follow must not be taken for them
+        yield from _commented(f"RUN {command}")
         return
     pieces = _broken(command) if state.escape == "\\" else [command]
     for place, piece in enumerate(pieces):
@@ -239,7 +243,8 @@ def _heredoc(command: str) -> Iterator[Line]:
 def _heredocs(line: str) -> list[tuple[bool, str]]:
     """(whether tabs before its end are dropped, the end) of each; none where quotes are in the way."""
     found = [(bool(match[1]), match[3]) for match in _HEREDOC.finditer(line)]
-    return [] if set("'\"\\`") & set(_HEREDOC.sub("", line)) else found
+    odd = set("'\"\\`") & set(_HEREDOC.sub("", line)) or len(_OPENS.findall(line)) != len(found)
+    return [] if odd else found
 
 
 def _broken(command: str) -> list[str]:
@@ -248,7 +253,7 @@ def _broken(command: str) -> list[str]:
     A line end comes as the blanks that the next line began with. Quoted text is never broken. One piece
     where the quotes do not fit, where a line would begin as a comment, or where it is too long to be read.
     """
-    if len(command) > _LONG:
+    if len(command) > _LONG or "&&&" in command:
         return [command]
     pieces, piece = [], ""
     for found in _PIECE.finditer(command):
