@@ -129,12 +129,19 @@ def test_last_list_tells_layers_platform_history_containers_and_sizes(
     assert sum(size or 0 for size in sizes) == image.size
 
 
-def test_steps_of_a_build_are_listed_and_followed_but_not_inspected(source: EngineSource, app: str) -> None:
+def test_steps_of_a_build_are_listed_and_followed_but_not_inspected(
+    source: EngineSource, engine: Engine, app: str
+) -> None:
     images = {image.id: image for image in list(source.images(Job()))[-1]}
     image = next(image for image in images.values() if app in image.references)
     step = images[image.parent or ""]
     assert not step.references
     assert not step.layers
+    # nor does the search of all images miss them
+    done = program.run("find", "/nowhere", "--json", "--no-cache", environment=engine.environment)
+    not_read = json.loads(done.stdout)["not_read"]
+    assert app in not_read
+    assert step.name not in not_read
 
 
 def test_empty_engine_gives_one_empty_list(empty_engine: Engine) -> None:

@@ -55,6 +55,7 @@ def _find(options: Namespace) -> int:
 
 def _look(options: Namespace) -> int:
     from imgscope.analysis import analyze, cache_for, known_indexes
+    from imgscope.images.ancestry import build
     from imgscope.layers.index import LayerIndex
     from imgscope.layers.search import Pattern
     from imgscope.layers.whereabouts import holders, traces
@@ -72,7 +73,9 @@ def _look(options: Namespace) -> int:
             found = traces(analysis.overlay, pattern, job)
             all_found = [Holder(analysis.image, tuple(found))] if found else []
         else:
-            *_, images = source.images(job)
+            *_, listed = source.images(job)
+            # as the tree has them: without the steps of the classic builder
+            images = [node.image for node, _ in build(listed).walk() if node.image is not None]
             known = known_indexes(source, {}, no_cache=options.no_cache)
 
             def indexes(image: Image) -> Sequence[LayerIndex] | None:
@@ -93,7 +96,8 @@ def _look(options: Namespace) -> int:
         print_lines(_lines(all_found))
         if unknown:
             names = ", ".join(clean(image.name) for image in unknown[:5]) + " …" * (len(unknown) > 5)
-            print_lines(["", f"not read yet, and so not searched: {names} (imgscope analyze reads one)"])
+            word = f"not read yet, and so not searched: {names} (imgscope analyze reads one)"
+            print_lines(["", word] if all_found else [word])
     return 0 if all_found else 1
 
 

@@ -26,6 +26,9 @@ _SECTIONS = {
     "StopSignal": "stop signal",
     "OnBuild": "onbuild",
 }
+# The classic builder's note of the step below. A container gets nothing of it, and not every engine tells it:
+# the same image from another place would seem to be another.
+_NOTES = {"Image"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ def shared_layers(a: Sequence[str | None], b: Sequence[str | None]) -> SharedLay
 
 
 def config_changes(a: Image, b: Image) -> list[ConfigChange]:
-    """All that two configurations say differently, section by section."""
+    """All that two configurations say differently, section by section, but for a builder's own notes."""
     found = [
         ConfigChange(section, "", left, right)
         for section, left, right in (
@@ -90,7 +93,7 @@ def config_changes(a: Image, b: Image) -> list[ConfigChange]:
         )
         if left != right
     ]
-    others = sorted((a.config.keys() | b.config.keys()) - _SECTIONS.keys())
+    others = sorted((a.config.keys() | b.config.keys()) - _SECTIONS.keys() - _NOTES)
     for key in (*_SECTIONS, *others):
         left, right = _said(key, a.config.get(key)), _said(key, b.config.get(key))
         names = [*left, *(name for name in right if name not in left)]
