@@ -105,7 +105,8 @@ async def test_files(tmp_path: Path) -> None:
         files = found.files
         assert files.has_focus
         assert files.title == ("files", "8 paths differ", "by bytes that differ")
-        assert [" ".join(line.split()) for line in rows(files)] == [
+        assert row(files, "srv") == "~ srv (directory → file) ▊ 21 B +21 B"  # 21 of 218 bytes that differ
+        assert [" ".join(line.split()) for line in rows(files, 80)] == [
             "▾ etc/ 143 B 180 B +37 B",
             "~ grown (content) 100 B 150 B +50 B",
             "− gone 13 B −13 B",
@@ -233,7 +234,7 @@ async def test_swapping(tmp_path: Path) -> None:
         await it.until("compared again", lambda: found.comparison not in (None, before))
         await it.settle()
         assert [side.analysis.image.name for side in comparison(found).sides] == ["app:2", "app:1"]
-        assert row(found.files, "gone") == "+ gone 13 B +13 B"
+        assert row(found.files, "gone", 80) == "+ gone 13 B +13 B"
 
 
 async def test_which_images_are_meant() -> None:

@@ -75,8 +75,8 @@ async def test_each_layer_that_touched_a_path_is_told() -> None:
     async with screen("demo:bigfile") as it:
         rows = await find(it, "bigfile")
         assert rows[0].split() == ["/BigFile", "not", "in", "the", "image"]
-        assert rows[1].split()[:7] == ["layer", "1", "+", "added", "3", "MB", "dead"]
-        assert rows[2].split()[:6] == ["layer", "2", "−", "removed", "3", "MB"]
+        assert rows[1].split()[:8] == ["layer", "1", "+", "added", "█" * 8, "3", "MB", "dead"]
+        assert rows[2].split()[:7] == ["layer", "2", "−", "removed", "█" * 8, "3", "MB"]
         assert "rm /BigFile" in rows[2]
 
 

@@ -574,7 +574,7 @@ async def test_the_containers_of_images(done: list[str]) -> None:
         assert table.row_count == 2  # each once, though both images have it
         assert table.title == ("containers of app:1, app:2",)
         first, second = (" ".join(line.split()) for line in rows(table))
-        assert first == "● web running 2 hours 1.5 MB 0.0.0.0:80->80/tcp via app:2"
+        assert first == "● web running 2 hours ████████ 1.5 MB 0.0.0.0:80->80/tcp via app:2"
         assert second.startswith("○ ")
         assert not set("\x1b\x07\r\u202e") & set(second)
         await it.press("escape")

@@ -95,11 +95,13 @@ async def test_another_image_is_read_anew_and_the_cursor_stays_for_the_same() ->
 async def test_the_documents_of_an_image() -> None:
     async with screen("demo:golang:c") as it:
         pane = await tab(it, MANIFEST, ManifestTab)
-        assert row(pane, "index.json").startswith("index index.json 2.06 kB")
+        assert row(pane, "index.json").startswith("index index.json ▏ 2.06 kB")
         assert [line.split()[0] for line in words(pane)] == ["index", "manifest", "config", *["layer"] * 4]
         sizes = [str(document.size) for document in pane.documents]
         assert len(set(sizes)) >= 5
         assert "6.18 MB oci.image.layer.v1.tar" in row(pane, "layer 2")  # what its files have, unpacked
+        assert " ████████ " in row(pane, "layer 2")  # the largest
+        assert "█" not in row(pane, "layer 2", 80)  # no room
         assert pane.title == ("manifest", "2 checked (✓)")
         pane.cursor = 1
         manifest = it.analysis.image.manifest_digest
@@ -219,9 +221,10 @@ async def test_the_dockerfile_of_an_image() -> None:
     async with screen("demo:golang:c") as it:
         pane = await tab(it, DOCKERFILE, DockerfileTab)
         assert pane.title == ("dockerfile", "on debian:a")
-        assert row(pane, "FROM debian") == "4 1.67 MB FROM debian:a"
+        assert row(pane, "FROM debian") == "4 ██▏ 1.67 MB FROM debian:a"
+        assert row(pane, "FROM debian", 80) == "4 1.67 MB FROM debian:a"  # no room for a bar
         run = row(pane, "apt-get update")
-        assert run == "6 6.18 MB RUN apt-get update \\"
+        assert run == "6 ████████ 6.18 MB RUN apt-get update \\"
         assert style(pane, "CMD") == "word"
         pane.cursor = next(n for n, line in enumerate(words(pane)) if "apt-get install" in line)
         await it.press("enter")
@@ -313,7 +316,7 @@ async def test_the_containers_of_an_image(monkeypatch: pytest.MonkeyPatch) -> No
         await show(it, FakeEngine())
         pane = await tab(it, CONTAINERS, ContainersTab)
         await it.until("the list", lambda: pane.row_count == 2)
-        assert words(pane)[0] == "● web Up 2 hours 1.5 MB 80/tcp"
+        assert words(pane)[0] == "● web Up 2 hours ████████ 1.5 MB 80/tcp"
         assert words(pane)[1].startswith("● [b] ")
         assert pane.copies() == [("name", "web"), ("id", "id-web")]
         monkeypatch.setattr(pane, "read_only", True)

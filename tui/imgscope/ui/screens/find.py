@@ -25,7 +25,7 @@ from imgscope.text import clean, path_text, size_text
 from imgscope.ui import finding, messages
 from imgscope.ui.loader import in_thread
 from imgscope.ui.widgets.explorer import Place
-from imgscope.ui.widgets.lines import Lines, Piece, fit, fit_end
+from imgscope.ui.widgets.lines import Lines, Piece, bar_cells, fit, fit_end, size_bar
 
 _MOST = 2000  # rows that are shown; all are counted
 _LONG = 1000  # bytes of a path that are looked at: more than any screen is wide
@@ -55,6 +55,7 @@ class Whereabouts(Lines):
         self.paths = 0  # found, shown or not
         self.images = 0
 
+        self._most = 0  # bytes of the largest copy
     @property
     def row_count(self) -> int:
         return len(self.rows)
@@ -62,7 +63,7 @@ class Whereabouts(Lines):
     def clear(self, note: str) -> None:
         """Nothing found, and why."""
         self.rows.clear()
-        self.paths = self.images = 0
+        self.paths = self.images = self._most = 0
         self.note = note
         self.set_title("found")
         self.changed(0)
@@ -79,6 +80,7 @@ class Whereabouts(Lines):
             self.rows.append(Row(image, trace))
             self.rows += (Row(image, trace, stop) for stop in trace.stops)
         self.changed()
+            self._most = max(self._most, *(stop.size or 0 for stop in trace.stops))
 
     def place(self) -> Place | None:
         """What is under the cursor: for a path, the layer that has it last."""
@@ -111,10 +113,11 @@ class Whereabouts(Lines):
             dead = " dead" if stop.dead else " " * 5
             size = fit(size_text(stop.size), 8, right=True) if stop.size else " " * 8
             what = fit(stop.verb, 26)
-            room = max(width - 47, 0)
+            room = max(width - 47 - bar_cells(width), 0)
             yield f"  layer {stop.layer:<3} ", "dim"
             yield f"{sign} {what}", style
             yield size, "removed" if stop.state == State.REMOVED else ""
+            yield size_bar(stop.size, self._most, width)
             yield dead, "dead"
             yield fit("  " + _made_by(image, stop.layer), room), "dim"
 

@@ -18,7 +18,7 @@ from imgscope.layers.overlay import ROOT, State
 from imgscope.layers.rows import Rows, Tree
 from imgscope.layers.search import Pattern
 from imgscope.text import clean, name_text, size_text
-from imgscope.ui.widgets.lines import Lines, Piece, fit
+from imgscope.ui.widgets.lines import Lines, Piece, bar_cells, fit, size_bar
 
 _SIZE = 8
 _AUTO_OPEN = 40  # rows: small trees are shown open
@@ -197,11 +197,11 @@ class ComparedFiles(Lines):
     @staticmethod
     def _space(width: int) -> int:
         """Cells for sign and name."""
-        return max(width - 3 * (_SIZE + 1), 8)
+        return max(width - 3 * (_SIZE + 1) - bar_cells(width), 8)
 
     def head(self, width: int) -> str:
         sizes = "".join(" " + fit(name, _SIZE, right=True) for name in ("A", "B", "B − A"))
-        return fit("  name", self._space(width)) + sizes
+        return fit("  name", self._space(width)) + fit("differs", bar_cells(width)) + sizes
 
     def row(self, number: int, width: int) -> Iterable[Piece]:
         files = self._files
@@ -228,6 +228,7 @@ class ComparedFiles(Lines):
         else:
             yield shown, style or "dim"
         yield fit(self._detail(node, state, was, now), left - cell_len(shown)), "dim"
+        yield size_bar(files.weight(node), files.weight(ROOT), width)
         sizes = files.size(node)
         for size, kind in zip(sizes, (was, now), strict=True):
             told = kind == Kind.FILE or (kind is not None and size)

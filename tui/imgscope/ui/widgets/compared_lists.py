@@ -15,7 +15,7 @@ from imgscope.findings.sides import ConfigChange
 from imgscope.images.history import instruction, one_line
 from imgscope.images.model import Layer
 from imgscope.text import clean, size_text
-from imgscope.ui.widgets.lines import Lines, Piece, fit
+from imgscope.ui.widgets.lines import Lines, Piece, bar_cells, fit, size_bar
 
 _STYLES = {"+": "added", "−": "removed", "~": "changed"}
 _LONG = 1000  # characters of a text that are looked at: more than any screen is wide
@@ -32,6 +32,7 @@ class ComparedLayers(Lines):
     def __init__(self) -> None:
         super().__init__("compared-layers")
         self._rows: list[tuple[Layer | None, Layer | None]] = []
+        self._most = 0  # bytes of the largest
         self._a: dict[int, int] = {}  # shared layers, by their number in A, and the other way round
         self._b: dict[int, int] = {}
 
@@ -42,6 +43,7 @@ class ComparedLayers(Lines):
     def show(self, comparison: Comparison) -> None:
         a, b = (side.analysis.sized_image.layers for side in comparison.sides)
         self._rows = list(zip_longest(a, b))
+        self._most = max((layer.size or 0 for layer in (*a, *b)), default=0)
         self._a = dict(comparison.layers.partners)
         self._b = {other: number for number, other in self._a.items()}
         self.note = "neither image has layers"
@@ -55,7 +57,7 @@ class ComparedLayers(Lines):
 
     def head(self, width: int) -> str:
         half = (width - 3) // 2
-        names = f"    # {'size':>8}  instruction in "
+        names = f"    # {' ' * bar_cells(half + 30)}{'size':>8}  instruction in "
         return fit(f"{names}A", half) + "   " + fit(f"{names}B", half)
 
     def row(self, number: int, width: int) -> Iterable[Piece]:
@@ -73,7 +75,9 @@ class ComparedLayers(Lines):
             if partner not in (None, layer.index):  # which one it is in the other image
                 step = f"({'BA'[side]} {partner}) {step}"
             size = fit(size_text(layer.size), 8, right=True)
-            yield fit(f"{sign} {layer.index:>3} {size}  {step}", half), style
+            yield f"{sign} {layer.index:>3} ", style
+            yield size_bar(layer.size, self._most, half + 30)
+            yield fit(f"{size}  {step}", half - 6 - bar_cells(half + 30)), style
 
 
 class ComparedConfig(Lines):

@@ -19,7 +19,7 @@ from imgscope.images.model import Image
 from imgscope.sources.engine import EngineSource
 from imgscope.text import clean, size_text
 from imgscope.ui.loader import in_thread
-from imgscope.ui.widgets.lines import Lines, Piece, fit
+from imgscope.ui.widgets.lines import Lines, Piece, bar_cells, fit, size_bar
 from imgscope.ui.widgets.tabs import TabPane
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class ContainerTable(Lines):
         return [("name", item.name), ("id", item.id)]
 
     def head(self, width: int) -> str:
-        return f"  {'name':<24}  {'state':<20}  {'wrote':>8}  ports, image"
+        return f"  {'name':<24}  {'state':<20}  {' ' * bar_cells(width)}{'wrote':>8}  ports, image"
 
     def row(self, number: int, width: int) -> Iterable[Piece]:
         use = self.uses[number]
@@ -153,8 +153,9 @@ class ContainerTable(Lines):
         yield "● " if item.running else "○ ", "added" if item.running else "dim"
         yield fit(clean(item.name[:_LONG]), 24) + "  ", ""
         yield fit(clean((item.status or item.state)[:_LONG]), 20) + "  ", "dim"
+        yield size_bar(item.written, max(use.container.written or 0 for use in self.uses), width)
         yield fit(size_text(item.written), 8, right=True) + "  ", ""
-        yield fit(clean(more[:_LONG]), max(width - 60, 1)), "dim"
+        yield fit(clean(more[:_LONG]), max(width - 60 - bar_cells(width), 1)), "dim"
 
 
 class ContainersTab(ContainerTable, TabPane):

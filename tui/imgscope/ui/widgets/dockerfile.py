@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from imgscope.images.dockerfile import Line, dockerfile
 from imgscope.text import clean, size_text
 from imgscope.ui.widgets.layers import LayerTable
-from imgscope.ui.widgets.lines import Piece, fit
+from imgscope.ui.widgets.lines import Piece, bar_cells, fit, size_bar
 from imgscope.ui.widgets.reading import ReadingPane
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class DockerfileTab(ReadingPane):
     def __init__(self) -> None:
         super().__init__("dockerfile")
         self.lines: Sequence[Line] = ()
+        self._most = 0  # bytes of the largest layer
         self._whole = False
         self._below: Base | None = None
         self._last: tuple[Source, Image, Analysis | None] | None = None
@@ -66,6 +67,7 @@ class DockerfileTab(ReadingPane):
 
     def present(self, found: object) -> None:
         self.lines = found if isinstance(found, list) else ()
+        self._most = max((line.size or 0 for line in self.lines), default=0)
         base = self._below
         if not self.lines or base is None or not base.layers:
             self.set_title("dockerfile")
@@ -95,14 +97,15 @@ class DockerfileTab(ReadingPane):
         return max(len(str(count)), 3)
 
     def head(self, width: int) -> str:
-        return f"{'':>{self._digits(self.row_count)}} {'size':>{_SIZE}}  instruction"
+        return f"{'':>{self._digits(self.row_count) + bar_cells(width)}} {'size':>{_SIZE}}  instruction"
 
     def row(self, number: int, width: int) -> Iterable[Piece]:
         line = self.lines[number]
         digits = self._digits(self.row_count)
         yield f"{number + 1:>{digits}} ", "dim"
+        yield size_bar(line.size, self._most, width)
         yield fit("" if line.size is None else size_text(line.size), _SIZE, right=True) + "  ", ""
-        room = max(width - digits - _SIZE - 3, 1)
+        room = max(width - digits - bar_cells(width) - _SIZE - 3, 1)
         text = clean(line.text[:_LONG].replace("\t", _TAB))
         if line.comment:
             yield fit(text, room), "dim"

@@ -23,9 +23,13 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from imgscope.text import bar
+
 Piece = tuple[str, str]  # text, and the name of its style: dim, strong, added, dead, … or ""
 
 TOP = 2  # lines of title and head
+_BAR = 8  # cells
+_ROOMY = 90  # cells of a table from which on its sizes have bars
 
 
 def fit(text: str, width: int, *, right: bool = False) -> str:
@@ -44,6 +48,17 @@ def fit_end(text: str, width: int) -> str:
     while cells < width and cells + (size := cell_len(text[-taken - 1])) <= width:
         taken, cells = taken + 1, cells + size
     return fit("…" + text[len(text) - taken :], width) if width > 0 else ""
+
+
+def bar_cells(width: int) -> int:
+    """The cells that `size_bar` takes in a table of so many."""
+    return _BAR + 1 if width >= _ROOMY else 0
+
+
+def size_bar(size: int | None, most: int, width: int) -> Piece:
+    """A bar of a size beside the largest of its table, and a gap; nothing where the table is narrow."""
+    cells = bar_cells(width)
+    return bar(size or 0, most, cells - 1).ljust(cells), "bar"
 
 
 # what the footer shows in the panes of one image; the screen knows these keys everywhere

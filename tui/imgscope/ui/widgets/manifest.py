@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from imgscope.images.documents import Document, Kind
 from imgscope.images.model import Image, short_id
 from imgscope.text import clean, size_text
-from imgscope.ui.widgets.lines import Piece, fit
+from imgscope.ui.widgets.lines import Piece, bar_cells, fit, size_bar
 from imgscope.ui.widgets.reading import ReadingPane
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class ManifestTab(ReadingPane):
         self.documents: Sequence[Document] = ()
         self._image: Image | None = None
         self._names: Sequence[str] = ()  # as they are shown, with the depth in front
+        self._most = 0  # bytes of the largest that is stored
 
     @property
     def row_count(self) -> int:
@@ -48,6 +49,7 @@ class ManifestTab(ReadingPane):
     def present(self, found: object) -> None:
         self._image, self.documents = found if isinstance(found, tuple) else (None, ())
         self._names = [_name(document) for document in self.documents]
+        self._most = max((document.size or 0 for document in self.documents), default=0)
         wrong = sum(document.verified is False for document in self.documents)
         checked = sum(document.verified is True for document in self.documents)
         title = [f"{wrong} not what the digest says (✗)"] if wrong else []
@@ -91,7 +93,7 @@ class ManifestTab(ReadingPane):
     def head(self, width: int) -> str:
         return (
             f"{fit('document', self._name_width(width))}  {fit('digest', _DIGEST)} "
-            f"{'stored':>{_SIZE}} {'unpacked':>{_SIZE}}   media type"
+            f"{' ' * bar_cells(width)}{'stored':>{_SIZE}} {'unpacked':>{_SIZE}}   media type"
         )
 
     def row(self, number: int, width: int) -> Iterable[Piece]:
@@ -99,6 +101,7 @@ class ManifestTab(ReadingPane):
         space = self._name_width(width)
         yield fit(self._names[number], space) + "  ", "" if document.kind is Kind.LAYER else "strong"
         yield fit(clean(short_id(self.digest(number))[:_LONG]), _DIGEST) + " ", "dim"
+        yield size_bar(document.size, self._most, width)
         yield fit(size_text(document.size), _SIZE, right=True) + " ", ""
         unpacked = ""
         if document.layer and self._image:
@@ -108,7 +111,7 @@ class ManifestTab(ReadingPane):
         yield mark, style
         media_type = document.media_type.removeprefix("application/").removeprefix("vnd.")
         about = " · ".join(clean(part[:_LONG]) for part in (media_type, document.note) if part)
-        yield fit(about, max(width - space - _FIXED, 1)), "dim"
+        yield fit(about, max(width - space - _FIXED - bar_cells(width), 1)), "dim"
 
 
 def _name(document: Document) -> str:
