@@ -81,7 +81,8 @@ def test_the_ids_of_the_keys(config: Path) -> None:
     lines = run("config", "--keys").stdout.splitlines()
     assert [line.split()[:2] for line in lines if line.endswith("(yours)")] == [["act.run", "f9"]]
     config.write_text('[keymap]\n\nact.rum = "f9"\n')
-    assert "line 3: keymap knows no 'act.rum' (did you mean act.run?)" in complaint(run("config", "--keys"))
+    for words in ((), ("--keys",)):
+        assert "line 3: keymap knows no 'act.rum' (did you mean act.run?)" in complaint(run("config", *words))
 
 
 # -- the settings of all commands -----------------------------------------------------------------------

@@ -44,6 +44,7 @@ def _config(options: Namespace) -> int:
     chosen = {"ascii": options.ascii, "read-only": options.read_only, "cache": options.no_cache}
     given = {key: key != "cache" for key, asked in chosen.items() if asked}
     values = effective(given, lambda: themes.choose(options.theme))
+    _own_keys()  # what the screen would refuse is no setting that counts
     path = config_path()
     if options.json:
         print_json(
@@ -85,17 +86,21 @@ def _text(path: str, values: list[Value], themes: Themes) -> list[str]:
     ]
 
 
+def _own_keys() -> dict[str, str]:
+    """The person's keys by the ids of what they do; raises `UsageError` for those that cannot be."""
+    from imgscope.config import parse, read
+
+    if (document := read()) is None or not (keymap := parse(document).keymap):
+        return {}
+    from imgscope.ui.keymap import check  # loads all screens
+
+    return check(keymap, lambda name, says: document.error(f"keymap.{name}", says))
+
+
 def _keys(options: Namespace) -> int:
-    from imgscope.config import read
-    from imgscope.ui.keymap import check, known, places
+    from imgscope.ui.keymap import known, places
 
-    ids = known(places())
-    document = read()
-    own: dict[str, str] = {}
-    if document is not None:
-        from imgscope.config import parse
-
-        own = check(parse(document).keymap, lambda name, says: document.error(f"keymap.{name}", says))
+    ids, own = known(places()), _own_keys()
     rows = [
         (name, own.get(name, binding.key), binding.tooltip or binding.description, name in own)
         for name, binding in ids.items()

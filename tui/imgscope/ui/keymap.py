@@ -31,6 +31,9 @@ _TAKEN = {
     "ctrl+s": "terminals stop at it",
     "ctrl+q": "terminals go on at it",
     "ctrl+z": "terminals suspend the program at it",
+    "ctrl+backslash": "terminals end the program at it",
+    "ctrl+space": "systems switch the keyboard at it",
+    "ctrl+at": "terminals send it for ctrl+space",
     "ctrl+c": "it interrupts",
 }
 _COMMON = {"esc": "escape", "pgup": "pageup", "pgdn": "pagedown", "pgdown": "pagedown", "del": "delete"}
