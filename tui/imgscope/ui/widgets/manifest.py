@@ -34,7 +34,7 @@ class ManifestTab(ReadingPane):
         self.documents: Sequence[Document] = ()
         self._image: Image | None = None
         self._names: Sequence[str] = ()  # as they are shown, with the depth in front
-        self._most = 0  # bytes of the largest that is stored
+        self._most = 0  # bytes of the largest
 
     @property
     def row_count(self) -> int:
@@ -49,7 +49,7 @@ class ManifestTab(ReadingPane):
     def present(self, found: object) -> None:
         self._image, self.documents = found if isinstance(found, tuple) else (None, ())
         self._names = [_name(document) for document in self.documents]
-        self._most = max((document.size or 0 for document in self.documents), default=0)
+        self._most = max((self._bytes(document) or 0 for document in self.documents), default=0)
         wrong = sum(document.verified is False for document in self.documents)
         checked = sum(document.verified is True for document in self.documents)
         title = [f"{wrong} not what the digest says (✗)"] if wrong else []
@@ -65,6 +65,14 @@ class ManifestTab(ReadingPane):
         if not document.digest and document.layer and self._image:
             return self._image.layers[document.layer - 1].diff_id
         return document.digest
+
+    def _unpacked(self, document: Document) -> int | None:
+        """The bytes of a layer's files, None where they are not known."""
+        return self._image.layers[document.layer - 1].size if document.layer and self._image else None
+
+    def _bytes(self, document: Document) -> int | None:
+        """Bytes stored; an engine tells them of no layer, so there those of its files."""
+        return self._unpacked(document) if document.size is None else document.size
 
     def copies(self) -> Sequence[tuple[str, str]]:
         document, image, digest = self.documents[self.cursor], self._image, self.digest(self.cursor)
@@ -101,11 +109,9 @@ class ManifestTab(ReadingPane):
         space = self._name_width(width)
         yield fit(self._names[number], space) + "  ", "" if document.kind is Kind.LAYER else "strong"
         yield fit(clean(short_id(self.digest(number))[:_LONG]), _DIGEST) + " ", "dim"
-        yield size_bar(document.size, self._most, width)
+        yield size_bar(self._bytes(document), self._most, width)
         yield fit(size_text(document.size), _SIZE, right=True) + " ", ""
-        unpacked = ""
-        if document.layer and self._image:
-            unpacked = size_text(self._image.layers[document.layer - 1].size)
+        unpacked = size_text(self._unpacked(document)) if document.layer else ""
         yield fit(unpacked, _SIZE, right=True), ""
         mark, style = {True: (" ✓ ", "added"), False: (" ✗ ", "dead"), None: ("   ", "")}[document.verified]
         yield mark, style
