@@ -9,7 +9,7 @@ from rich.cells import cell_len
 
 from imgscope.images.facts import Fact, facts
 from imgscope.text import clean
-from imgscope.ui.widgets.lines import Piece, fit
+from imgscope.ui.widgets.lines import Piece, fit, fit_end
 from imgscope.ui.widgets.reading import ReadingPane
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class ConfigTab(ReadingPane):
         group, name = self._columns(width)
         first = number == 0 or self._facts[number - 1].group != fact.group
         yield fit(fact.group if first else "", group), "dim"
-        yield fit(clean(fact.name[:_LONG]), name), "strong"
+        yield fit_end(clean(fact.name[:_LONG]), name), "strong"
         yield (" ! ", "changed") if fact.warns else ("   ", "")
         value = clean(fact.value[:_LONG])
         yield fit(value, max(width - group - name - 3, 1)), "" if value else "dim"
