@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgscope.text import age_text, bar, clean, name_text, path_text, percent_text, size_text
+from imgscope.text import age_text, bar, clean, count_text, name_text, path_text, percent_text, size_text
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -181,3 +181,12 @@ def test_bars_are_as_wide_as_told(part: int, whole: int, width: int) -> None:
     drawn = bar(part, whole, width)
     assert len(drawn) == width
     assert bool(drawn.strip()) == (part > 0 and whole > 0 and width > 0)
+
+
+def test_counts() -> None:
+    assert [count_text(number, "layer") for number in (0, 1, 2, 12_000)] == [
+        "0 layers",
+        "1 layer",
+        "2 layers",
+        "12,000 layers",
+    ]

@@ -39,6 +39,7 @@ from imgscope.layers.index import Kind
 from imgscope.layers.overlay import Overlay, State
 from imgscope.layers.rows import BLOCK
 from imgscope.sources.base import Source
+from imgscope.text import count_text
 
 if TYPE_CHECKING:
     from imgscope.layers.cache import IndexCache
@@ -98,7 +99,7 @@ def compare(a: Side, b: Side, job: Job | None = None) -> Comparison:
         _digests(side, versions, job, found.notes) for side, versions in zip((a, b), wanted, strict=True)
     ]
     if left := files.settle(known[0], known[1]):
-        counted = f"{left:,} file{'' if left == 1 else 's'} of the same size"
+        counted = f"{count_text(left, 'file')} of the same size"
         found.notes.append(f"The contents of {counted} could not be read; they count as different.")
     found.packages = _packages(found, job)
     return found

@@ -39,7 +39,7 @@ from imgscope.images.history import instruction, one_line
 from imgscope.images.model import Layer, short_id
 from imgscope.layers.overlay import ROOT, State
 from imgscope.report import SCHEMA
-from imgscope.text import clean, path_text, size_text
+from imgscope.text import clean, count_text, path_text, size_text
 
 STATES = {
     State.ADDED: "added",
@@ -146,7 +146,7 @@ def comparison_text(comparison: Comparison, names: Names, *, most: int | None = 
         image = side.analysis.image
         known = image.name if image.references else ""
         words = dict.fromkeys((name, known, short_id(image.id), str(image.platform)))
-        count = _count(len(image.layers), "layer")
+        count = count_text(len(image.layers), "layer")
         text = "  ".join(clean(word) for word in words if word)
         yield f"{letter}  {text}  {size_text(size)} of files in {count}  from {clean(side.source.label)}"
     yield ""
@@ -158,17 +158,17 @@ def comparison_text(comparison: Comparison, names: Names, *, most: int | None = 
     yield from _cut([_layer(*row) for row in own], most, "layer")
     if comparison.config:
         yield ""
-        yield f"config: {_count(len(comparison.config), 'difference')}"
+        yield f"config: {count_text(len(comparison.config), 'difference')}"
         yield from _cut([f"  {config_text(item)}" for item in comparison.config], most, "difference")
     if comparison.packages:
         yield ""
-        yield f"packages: {_count(len(comparison.packages), 'difference')}"
+        yield f"packages: {count_text(len(comparison.packages), 'difference')}"
         yield from _cut([f"  {package_text(item)}" for item in comparison.packages], most, "difference")
     yield ""
     if not len(files):
         yield "files: no difference"
     else:
-        yield f"files: {_count(len(files), 'path')} differ"
+        yield f"files: {count_text(len(files), 'path')} differ"
         yield from (f"  {line}" for line in totals_text(comparison))
         yield ""
         yield f"    {'A':>9}  {'B':>9}  {'B − A':>9}"
@@ -184,7 +184,7 @@ def comparison_text(comparison: Comparison, names: Names, *, most: int | None = 
 def _cut(lines: list[str], most: int | None, noun: str) -> Iterator[str]:
     yield from lines[:most]
     if most is not None and len(lines) > most:
-        yield f"  … and {_count(len(lines) - most, f'more {noun}')}; --all shows them"
+        yield f"  … and {count_text(len(lines) - most, f'more {noun}')}; --all shows them"
 
 
 def _layer(sign: str, letter: str, layer: Layer) -> str:
@@ -255,7 +255,3 @@ def versions_text(versions: tuple[str, ...]) -> str:
 def sign_of(a: object | None, b: object | None) -> str:
     """`+` for what only B has, `−` for what only A has, `~` for what both have."""
     return SIGNS[State.ADDED if a is None else State.REMOVED if b is None else State.CONTENT]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")

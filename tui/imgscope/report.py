@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgscope.images.history import instruction, one_line
 from imgscope.images.model import short_id
-from imgscope.text import bar, clean, path_text, percent_text, size_text
+from imgscope.text import bar, clean, count_text, path_text, percent_text, size_text
 
 if TYPE_CHECKING:
     from imgscope.analysis import Analysis
@@ -122,8 +122,8 @@ def analysis_text(analysis: Analysis, reference: str, source: str, *, most: int 
     words = dict.fromkeys((reference, name, short_id(image.id), str(image.platform), f"from {source}"))
     yield "  ".join(clean(word) for word in words if word)
     yield (
-        f"{size_text(analysis.size)} in {_count(len(image.layers), 'layer')}: {size_text(waste.live)} live, "
-        f"{size_text(waste.dead)} dead, efficiency {percent_text(waste.efficiency)}{partial}"
+        f"{size_text(analysis.size)} in {count_text(len(image.layers), 'layer')}: "
+        f"{size_text(waste.live)} live, {size_text(waste.dead)} dead, efficiency {percent_text(waste.efficiency)}{partial}"
     )
     yield ""
     if image.layers:
@@ -144,11 +144,11 @@ def analysis_text(analysis: Analysis, reference: str, source: str, *, most: int 
         )
     if waste.paths:
         yield ""
-        yield f"wasted: {size_text(waste.dead)} under {_count(len(waste.paths), 'path')}"
+        yield f"wasted: {size_text(waste.dead)} under {count_text(len(waste.paths), 'path')}"
         for wasted in waste.paths[:most]:
             yield f"{size_text(wasted.dead):>9}  {path_text(wasted.path)}  {cause_text(wasted)}"
         if len(waste.paths) > most:
-            yield f"{'':9}  … and {_count(len(waste.paths) - most, 'more path')}; --json lists all"
+            yield f"{'':9}  … and {count_text(len(waste.paths) - most, 'more path')}; --json lists all"
     if analysis.problems:
         yield ""
         yield f"problems: {len(analysis.problems)}"
@@ -191,7 +191,7 @@ def _node_json(node: Node) -> dict[str, Any]:
 def node_name(node: Node) -> str:
     """What a node is called on screen."""
     if node.virtual:
-        return f"shared base, {_count(node.layers, 'layer')}"
+        return f"shared base, {count_text(node.layers, 'layer')}"
     if node.references:
         return clean(", ".join(node.references))
     return f"<untagged> {short_id(node.id)}"
@@ -228,7 +228,3 @@ def forest_text(forest: Forest) -> Iterator[str]:
         if node.candidates:
             line += f"  (on one of {', '.join(candidate_names(forest, node))})"
         yield f"{line}  {size_text(node.size) if node.size is not None else ''}".rstrip()
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -70,6 +70,11 @@ def age_text(created: str | None, now: datetime | None = None) -> str:
     return "–" if then is None else span_text((now or today()) - then)
 
 
+def count_text(number: int, noun: str) -> str:
+    """How many there are of something: 1 layer, 2,000 layers."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def clean(text: str) -> str:
     """Text from outside, made safe for a terminal: one line, every invisible character shown.
 

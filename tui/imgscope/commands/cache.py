@@ -7,7 +7,7 @@ from argparse import Namespace
 from datetime import UTC, datetime
 
 from imgscope.commands import Add, print_json, print_lines
-from imgscope.text import age_text, clean, size_text
+from imgscope.text import age_text, clean, count_text, size_text
 
 SCHEMA = 1
 
@@ -29,7 +29,8 @@ def _cache(options: Namespace) -> int:
         if options.json:
             print_json({"schema": SCHEMA, "layers": gone.layers, "bytes": gone.size})
         else:
-            print_lines([f"Removed what was kept of {_layers(gone.layers)}; freed {size_text(gone.size)}"])
+            layers = count_text(gone.layers, "layer")
+            print_lines([f"Removed what was kept of {layers}; freed {size_text(gone.size)}"])
         return 0
     used = cache.usage()
     oldest, newest = _moment(used.oldest), _moment(used.newest)
@@ -51,7 +52,8 @@ def _cache(options: Namespace) -> int:
         return 0
     lines = [
         f"folder  {cache.folder}",
-        f"kept    {_layers(used.layers)}, {size_text(used.size)} of at most {size_text(cache.limit)}",
+        f"kept    {count_text(used.layers, 'layer')}, "
+        f"{size_text(used.size)} of at most {size_text(cache.limit)}",
     ]
     if used.layers:
         lines.append(f"used    the newest {age_text(newest)} ago, the oldest {age_text(oldest)} ago")
@@ -61,10 +63,6 @@ def _cache(options: Namespace) -> int:
         lines.append("not in use: it is turned off")
     print_lines(clean(line) for line in lines)
     return 0
-
-
-def _layers(count: int) -> str:
-    return f"{count:,} layer{'' if count == 1 else 's'}"
 
 
 def _moment(seconds: float | None) -> str | None:

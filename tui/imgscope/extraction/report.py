@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from imgscope.text import path_text, size_text
+from imgscope.text import count_text, path_text, size_text
 
 _KEPT = 1000  # paths that are kept of one reason
 _NAMED = 3  # paths that a line names
@@ -78,7 +78,7 @@ class Report:
             (self.symlinks, "symlink"),
             (self.hardlinks, "hardlink"),
         )
-        parts = [f"{count:,} {noun}{'' if count == 1 else 's'}" for count, noun in counts if count]
+        parts = [count_text(count, noun) for count, noun in counts if count]
         return ", ".join([*parts, size_text(self.size)]) if parts else "nothing"
 
     def lines(self) -> Iterator[str]:

@@ -27,7 +27,7 @@ from imgscope.images.manifest import (
 )
 from imgscope.images.model import Image, short_id
 from imgscope.job import Job
-from imgscope.text import size_text
+from imgscope.text import count_text, size_text
 
 KEPT_LIMIT = 16 << 20  # bytes of all documents of one image that are held at once
 SHOWN_LIMIT = 2000  # documents of one image
@@ -131,7 +131,7 @@ def layout_documents(image: Image, index: bytes, read: Read, job: Job, *, name: 
     found = []
     if name:
         others = len(entries) - len(leading)
-        note = f"names {others} other{'' if others == 1 else 's'} as well" if others else ""
+        note = f"names {count_text(others, 'other')} as well" if others else ""
         found.append(file_document(name, index, Kind.INDEX, note))
     for entry in leading:
         for document in walk.below(entry, 1 if name else 0):

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import NamedTuple
 from unicodedata import category
 
+from imgscope.text import count_text
 from imgscope.viewing.elf import At, elf_summary
 
 HEAD = 1 << 16  # bytes that tell text from binary
@@ -155,7 +156,7 @@ def _zip(at: At, size: int) -> str | None:
     tail = at(max(size - 1024, 0), 1024)  # the end of the central directory (APPNOTE 4.3.16)
     if (end := tail.rfind(b"PK\x05\x06")) >= 0 and len(tail) >= end + 12:
         count = int.from_bytes(tail[end + 10 : end + 12], "little")
-        return f"{what}, {count:,} member{'' if count == 1 else 's'}"
+        return f"{what}, {count_text(count, 'member')}"
     return f"{what}, first member {first}" if first else what
 
 

@@ -17,7 +17,7 @@ from imgscope.images.model import Image, Platform
 from imgscope.images.reference import same
 from imgscope.job import Job
 from imgscope.layers.view import Lens, Sort
-from imgscope.text import bar, clean, size_text
+from imgscope.text import bar, clean, count_text, size_text
 from imgscope.ui import loader, messages
 from imgscope.ui.kept import Kept
 from imgscope.ui.screens.panes import PanesScreen
@@ -113,7 +113,7 @@ class MainScreen(PanesScreen):
         self._images.show(message.forest, message.unique)
         if self.source is not None:
             count = sum(not node.virtual for node in message.forest.nodes.values())
-            parts = [f"{count:,} image{'' if count == 1 else 's'}"]
+            parts = [count_text(count, "image")]
             if message.usage is not None:
                 parts.append(size_text(message.usage.total))
                 if message.usage.reclaimable is not None:

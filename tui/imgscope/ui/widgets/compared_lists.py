@@ -14,7 +14,7 @@ from imgscope.findings.packages import PackageChange
 from imgscope.findings.sides import ConfigChange
 from imgscope.images.history import instruction, one_line
 from imgscope.images.model import Layer
-from imgscope.text import clean, size_text
+from imgscope.text import clean, count_text, size_text
 from imgscope.ui.widgets.lines import Lines, Piece, bar_cells, fit, size_bar
 
 _STYLES = {"+": "added", "−": "removed", "~": "changed"}
@@ -100,7 +100,7 @@ class ComparedConfig(Lines):
             if item.a is not None and item.b is not None:
                 self._rows += ((item, "A"), (item, "B"))
         self.note = "the configs are the same"
-        self.set_title("config", f"{len(changes)} difference{'' if len(changes) == 1 else 's'}")
+        self.set_title("config", count_text(len(changes), "difference"))
         self.changed(0)
 
     def copies(self) -> Sequence[tuple[str, str]]:
@@ -141,7 +141,7 @@ class ComparedPackages(Lines):
         self.note = "\n".join(
             ["no package of dpkg, apk, pip or npm differs", *(clean(note)[:_LONG] for note in notes)]
         )
-        self.set_title("packages", f"{len(packages)} difference{'' if len(packages) == 1 else 's'}")
+        self.set_title("packages", count_text(len(packages), "difference"))
         self.changed(0)
 
     def copies(self) -> Sequence[tuple[str, str]]:

@@ -17,7 +17,7 @@ from imgscope.layers.index import Problem
 from imgscope.layers.overlay import ROOT
 from imgscope.layers.search import Pattern
 from imgscope.layers.view import Lens, Views
-from imgscope.text import clean, percent_text, size_text
+from imgscope.text import clean, count_text, percent_text, size_text
 from imgscope.ui import loader, messages
 from imgscope.ui.widgets.files import FileTree
 from imgscope.ui.widgets.layers import LayerTable
@@ -191,7 +191,7 @@ class Explorer(Vertical):
         self._stand(image)
         title = ["wasted", size_text(waste.dead), f"efficiency {percent_text(waste.efficiency)}"]
         if problems:
-            title += [f"{len(problems)} problem{'' if len(problems) == 1 else 's'}", "totals are partial"]
+            title += [count_text(len(problems), "problem"), "totals are partial"]
         self.wasted_paths.show(waste.paths, problems, "nothing: every stored byte is in use", *title)
         self._show_view()
         self.reload()
