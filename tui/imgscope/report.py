@@ -123,7 +123,8 @@ def analysis_text(analysis: Analysis, reference: str, source: str, *, most: int 
     yield "  ".join(clean(word) for word in words if word)
     yield (
         f"{size_text(analysis.size)} in {count_text(len(image.layers), 'layer')}: "
-        f"{size_text(waste.live)} live, {size_text(waste.dead)} dead, efficiency {percent_text(waste.efficiency)}{partial}"
+        f"{size_text(waste.live)} live, {size_text(waste.dead)} dead, "
+        f"efficiency {percent_text(waste.efficiency)}{partial}"
     )
     yield ""
     if image.layers:

@@ -50,10 +50,10 @@ def _cache(options: Namespace) -> int:
             }
         )
         return 0
+    layers = count_text(used.layers, "layer")
     lines = [
         f"folder  {cache.folder}",
-        f"kept    {count_text(used.layers, 'layer')}, "
-        f"{size_text(used.size)} of at most {size_text(cache.limit)}",
+        f"kept    {layers}, {size_text(used.size)} of at most {size_text(cache.limit)}",
     ]
     if used.layers:
         lines.append(f"used    the newest {age_text(newest)} ago, the oldest {age_text(oldest)} ago")
