@@ -10,6 +10,7 @@ from textual.widgets import Checkbox, Input, Static
 
 from imgscope.ui.screens import action
 from imgscope.ui.screens.action import ActionScreen
+from imgscope.ui.screens.viewer import ViewerScreen
 from tests.support.extracting import tree
 from tests.support.stacks import file, folder, layer_tar, symlink, whiteout
 from tests.ui.dialogs import dialog, form, key, said
@@ -167,3 +168,16 @@ async def test_without_a_file_there_is_a_word(layout: Path) -> None:
 async def test_the_command_palette_finds_it_by_dockers_command(layout: Path) -> None:
     async with screen(f"oci:{layout}") as it:
         assert "Extract (docker cp)" in {command.title for command in it.app.get_system_commands(it.main)}
+
+
+async def test_from_the_viewer_the_version_that_is_shown(layout: Path, tmp_path: Path) -> None:
+    async with screen(f"oci:{layout}") as it:
+        await on(it, b"etc/gone", 1)
+        await it.press("enter")
+        assert await ask(it, tmp_path / "to") == "Extract /etc/gone from layer 1"
+        await dialog(it, "enter does it")
+        await key(it, "enter")
+        await dialog(it, "enter closes")
+        await key(it, "enter")
+        assert isinstance(it.app.screen, ViewerScreen)
+    assert tree(tmp_path / "to") == {"gone": "secret"}

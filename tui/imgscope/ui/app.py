@@ -38,7 +38,7 @@ class ImgscopeApp(App[None]):
     """
     TITLE = "imgscope"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("question_mark", "help", "help", id="help", tooltip="All keys"),
+        Binding("question_mark,f1", "help", "help", id="help", tooltip="All keys"),
         Binding(
             "f2", "change_theme", "theme", show=False, id="theme", tooltip="Try the themes, and keep one"
         ),

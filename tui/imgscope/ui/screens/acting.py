@@ -41,24 +41,44 @@ class ActingScreen(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "run", "run", show=False, id="act.run", tooltip="Run a container: docker run"),
-        Binding("s", "shell", "shell", show=False, id="act.shell", tooltip="A shell: docker run -it"),
-        Binding("t", "tag", "tag", show=False, id="act.tag", tooltip="Another name: docker tag"),
-        Binding("p", "push", "push", show=False, id="act.push", tooltip="To a registry: docker push"),
-        Binding("P", "pull", "pull", show=False, id="act.pull", tooltip="From a registry: docker pull"),
-        Binding("b", "build", "build", show=False, id="act.build", tooltip="From a folder: docker build"),
         Binding(
-            "d", "remove", "remove", show=False, id="act.remove", tooltip="Names, or all of it: docker rmi"
+            "s", "shell", "shell", show=False, id="act.shell", tooltip="Open a shell in it: docker run -it"
         ),
-        Binding("x", "prune", "prune", show=False, id="act.prune", tooltip="By kinds: docker system prune"),
-        Binding("c", "clean", "clean up", show=False, id="act.clean", tooltip="All that can go"),
-        Binding("L", "login", "log in", show=False, id="act.login", tooltip="To a registry: docker login"),
+        Binding("t", "tag", "tag", show=False, id="act.tag", tooltip="Give it another name: docker tag"),
+        Binding("p", "push", "push", show=False, id="act.push", tooltip="Push to a registry: docker push"),
+        Binding("P", "pull", "pull", show=False, id="act.pull", tooltip="Pull from a registry: docker pull"),
+        Binding(
+            "b", "build", "build", show=False, id="act.build", tooltip="Build from a folder: docker build"
+        ),
+        Binding(
+            "d",
+            "remove",
+            "remove",
+            show=False,
+            id="act.remove",
+            tooltip="Remove its names, or all of it: docker rmi",
+        ),
+        Binding(
+            "x", "prune", "prune", show=False, id="act.prune", tooltip="Prune by kinds: docker system prune"
+        ),
+        Binding(
+            "c",
+            "clean",
+            "clean up",
+            show=False,
+            id="act.clean",
+            tooltip="Remove all that can go, in one plan",
+        ),
+        Binding(
+            "L", "login", "log in", show=False, id="act.login", tooltip="Log in to a registry: docker login"
+        ),
         Binding(
             "o",
             "containers",
             "containers",
             show=False,
             id="act.containers",
-            tooltip="Those of the image: docker ps",
+            tooltip="The containers of the image: docker ps",
         ),
     ]
 

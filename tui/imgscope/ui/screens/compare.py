@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import ContentSwitcher, Footer, Static
+from textual.widgets import ContentSwitcher, Static
 
 from imgscope.analysis import Analysis
 from imgscope.comparison import Comparison
@@ -27,6 +27,7 @@ from imgscope.ui.loader import in_thread
 from imgscope.ui.widgets.compared_files import ComparedFiles, matches_text
 from imgscope.ui.widgets.compared_lists import ComparedConfig, ComparedLayers, ComparedPackages
 from imgscope.ui.widgets.filter import FilterLine
+from imgscope.ui.widgets.keybar import KeyBar
 from imgscope.ui.widgets.lines import Lines, fit_end
 from imgscope.ui.widgets.sections import Sections
 
@@ -91,7 +92,7 @@ class CompareScreen(Screen[None]):
         yield Sections(_NAMES)
         with ContentSwitcher(initial="compared-files"):
             yield from self.panes
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         self.files.focus()
@@ -237,7 +238,7 @@ class CompareScreen(Screen[None]):
     async def action_filter(self) -> None:
         if self._filter is None:
             self._filter = FilterLine(self.files)
-            await self.mount(self._filter, before=self.query_one(Footer))
+            await self.mount(self._filter, before=self.query_one(KeyBar))
         self._show(0)
         self._filter.open(self.files.pattern.text if self.files.pattern else "")
 

@@ -15,13 +15,14 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from imgscope.errors import CancelledError
 from imgscope.job import Job
 from imgscope.layers.overlay import REMOVED
 from imgscope.text import clean, path_text, size_text
 from imgscope.ui.loader import in_thread
+from imgscope.ui.widgets.keybar import KeyBar
 from imgscope.ui.widgets.lines import Piece, fit
 from imgscope.ui.widgets.sideways import Sideways, cut, moved, shown
 from imgscope.viewing.filediff import FileDiff, Side, compare, side
@@ -160,7 +161,7 @@ class DiffScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         yield DiffView()
         yield Static("", id="diff-note", markup=False)
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         view = self.query_one(DiffView)

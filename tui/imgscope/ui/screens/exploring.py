@@ -40,14 +40,21 @@ class ExploringScreen(ActingScreen):
     """A screen on which an image can be looked into."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f", "find", "find", show=False, id="find", tooltip="Where a path comes from; who has it"),
+        Binding(
+            "f",
+            "find",
+            "find",
+            show=False,
+            id="find",
+            tooltip="Find where a path comes from, and who has it",
+        ),
         Binding(
             "e",
             "extract",
             "extract",
             show=False,
             id="files.extract",
-            tooltip="Write a file or folder of the image into a folder of yours: docker cp",
+            tooltip="Save a file or folder of the image to a folder of yours: docker cp",
         ),
         Binding(
             "D",
@@ -55,7 +62,7 @@ class ExploringScreen(ActingScreen):
             "diff",
             show=False,
             id="files.diff",
-            tooltip="What differs from the version below, or what was removed",
+            tooltip="What the layer changed, against the version below",
         ),
         Binding(
             "equals_sign",
@@ -63,13 +70,11 @@ class ExploringScreen(ActingScreen):
             "compare",
             show=False,
             id="images.compare",
-            tooltip="What differs between the two marked images",
+            tooltip="Compare the two marked images",
         ),
         Binding("m", "map", "map", show=False, id="map", tooltip="What takes the bytes, as a map"),
         Binding("T", "timeline", "timeline", show=False, id="timeline", tooltip="The layers by age"),
     ]
-
-    _extract_to = "."  # the folder that was extracted to last
 
     # -- what the screen gives ------------------------------------------------------------------------
 
@@ -201,9 +206,7 @@ class ExploringScreen(ActingScreen):
         picked = self.picked()
         if picked is None:
             return
-        from imgscope.ui.screens.extracting import ExtractForm, acting
+        from imgscope.ui.screens.extracting import ExtractForm, ask
 
-        action = await self.app.push_screen_wait(ExtractForm(picked, self._extract_to))
-        if action is not None:
-            self._extract_to = action.to
-            await self.app.push_screen_wait(acting(action))
+        source, analysis, view, node = picked
+        await ask(self.app, ExtractForm(source, analysis, node, view.layer, merged=view.merged))

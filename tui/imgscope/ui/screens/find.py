@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 
 from imgscope.analysis import Analysis, Indexes
 from imgscope.images.history import instruction, one_line
@@ -25,6 +25,7 @@ from imgscope.text import clean, path_text, size_text
 from imgscope.ui import finding, messages
 from imgscope.ui.loader import in_thread
 from imgscope.ui.widgets.explorer import Place
+from imgscope.ui.widgets.keybar import KeyBar
 from imgscope.ui.widgets.lines import Lines, Piece, bar_cells, fit, fit_end, size_bar
 
 _MOST = 2000  # rows that are shown; all are counted
@@ -54,8 +55,8 @@ class Whereabouts(Lines):
         self.rows: list[Row] = []
         self.paths = 0  # found, shown or not
         self.images = 0
-
         self._most = 0  # bytes of the largest copy
+
     @property
     def row_count(self) -> int:
         return len(self.rows)
@@ -79,8 +80,8 @@ class Whereabouts(Lines):
                 break
             self.rows.append(Row(image, trace))
             self.rows += (Row(image, trace, stop) for stop in trace.stops)
-        self.changed()
             self._most = max(self._most, *(stop.size or 0 for stop in trace.stops))
+        self.changed()
 
     def place(self) -> Place | None:
         """What is under the cursor: for a path, the layer that has it last."""
@@ -116,8 +117,8 @@ class Whereabouts(Lines):
             room = max(width - 47 - bar_cells(width), 0)
             yield f"  layer {stop.layer:<3} ", "dim"
             yield f"{sign} {what}", style
-            yield size, "removed" if stop.state == State.REMOVED else ""
             yield size_bar(stop.size, self._most, width)
+            yield size, "removed" if stop.state == State.REMOVED else ""
             yield dead, "dead"
             yield fit("  " + _made_by(image, stop.layer), room), "dim"
 
@@ -167,7 +168,7 @@ class FindScreen(Screen[Place | None]):
             yield Static("find", id="find-sign")
             yield Input(self._text, compact=True, id="find-text", select_on_focus=True)
         yield Whereabouts()
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         self._found = self.query_one(Whereabouts)

@@ -110,7 +110,7 @@ class FormScreen(ModalScreen[T | None], Generic[T]):
                         )
             yield Static("", id="form-note", markup=False)
             yield Static(
-                "enter goes on   tab next field   space ticks   esc leaves all", id="form-keys", markup=False
+                "enter goes on  tab next field  space ticks  esc cancels", id="form-keys", markup=False
             )
 
     def on_mount(self) -> None:

@@ -78,7 +78,7 @@ class HelpScreen(ModalScreen[None]):
     """Closed by the key that opened it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,question_mark,q,enter", "dismiss", "close", id="help.close"),
+        Binding("escape,question_mark,f1,q,enter", "dismiss", "close", id="help.close"),
         Binding("j,down", "scroll('down')", "Down", show=False, id="help.down"),
         Binding("k,up", "scroll('up')", "Up", show=False, id="help.up"),
     ]
@@ -99,7 +99,7 @@ class HelpScreen(ModalScreen[None]):
                         yield Static(keys, classes="keys", markup=False)
                         yield Static(text, classes="text", markup=False)
                 yield Static("")
-            yield Static("esc closes", classes="end")
+            yield Static("↑ ↓ more  esc closes", classes="end")
 
     def action_scroll(self, direction: str) -> None:
         scroll = self.query_one("#help", VerticalScroll)

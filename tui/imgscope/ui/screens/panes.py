@@ -9,7 +9,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.timer import Timer
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from imgscope.layers.search import Pattern
 from imgscope.text import clean, path_text
@@ -18,6 +18,7 @@ from imgscope.ui.screens.exploring import ExploringScreen
 from imgscope.ui.widgets.crumbs import Crumbs
 from imgscope.ui.widgets.explorer import Explorer
 from imgscope.ui.widgets.images import ImageTree
+from imgscope.ui.widgets.keybar import KeyBar
 from imgscope.ui.widgets.lines import Lines
 from imgscope.ui.widgets.splitter import Border
 from imgscope.ui.widgets.strip import TabStrip
@@ -55,14 +56,21 @@ class PanesScreen(ExploringScreen):
             id="pane.previous",
             tooltip="To the pane before",
         ),
-        Binding("slash", "filter", "Filter files", show=False, id="files.filter", tooltip="What is found"),
+        Binding(
+            "slash",
+            "filter",
+            "Filter files",
+            show=False,
+            id="files.filter",
+            tooltip="Filter by name, glob, path or ~regex",
+        ),
         Binding(
             "v",
             "toggle_view",
             "Changes/merged",
             show=False,
             id="view.toggle",
-            tooltip="Own changes or merged tree",
+            tooltip="What the layer changes, or all files up to it",
         ),
         Binding("z", "zoom", "Zoom", show=False, id="pane.zoom", tooltip="The pane alone, or all panes"),
         *(
@@ -77,7 +85,7 @@ class PanesScreen(ExploringScreen):
             "Only mine",
             show=False,
             id="layers.mine",
-            tooltip="Leave out what the base image holds",
+            tooltip="Hide the layers of the base image",
         ),
         *(
             Binding(key, f"border('{border}', {cells})", name, show=False, id=f"split.{way}", tooltip=tooltip)
@@ -113,7 +121,7 @@ class PanesScreen(ExploringScreen):
         yield TabStrip()
         yield self._explorer
         yield Crumbs(self._where)
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         self.watch(self, "maximized", self._borders.place, init=False)
@@ -239,7 +247,7 @@ class PanesScreen(ExploringScreen):
             from imgscope.ui.widgets.filter import FilterLine
 
             line = self._filters[pane] = FilterLine(pane, name)
-            await self.mount(line, before=self.query_one(Footer))
+            await self.mount(line, before=self.query_one(KeyBar))
         if pane is self._files and self._explorer.tab != FILES:
             await self._explorer.show_tab(FILES)
         if self.maximized is not None:  # what is found must be seen

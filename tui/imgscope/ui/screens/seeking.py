@@ -28,12 +28,21 @@ class SeekingScreen(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
-            "slash", "ask('/')", "find", id="viewer.find", tooltip="Find a word: capitals count if typed"
+            "slash",
+            "ask('/')",
+            "find",
+            id="viewer.find",
+            tooltip="Find a word; capitals count where you type some",
         ),
         Binding("n", "match(1)", "Next", show=False, id="viewer.next", tooltip="To the next match"),
         Binding("N", "match(-1)", "Before", show=False, id="viewer.before", tooltip="To the match before"),
         Binding(
-            "colon", "ask(':')", "Line", show=False, id="viewer.line", tooltip="To a line, or a byte of hex"
+            "colon",
+            "ask(':')",
+            "Line",
+            show=False,
+            id="viewer.line",
+            tooltip="Go to a line, or to a byte of hex",
         ),
     ]
 

@@ -10,13 +10,14 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from imgscope.images.history import instruction, one_line
 from imgscope.images.model import Image
 from imgscope.images.timeline import Moment, Timeline
 from imgscope.text import clean, size_text, span_text, today
 from imgscope.ui.widgets.explorer import Place
+from imgscope.ui.widgets.keybar import KeyBar
 from imgscope.ui.widgets.lines import Lines, fit
 from imgscope.ui.widgets.timeline import TimelineTable
 
@@ -48,7 +49,7 @@ class TimelineScreen(Screen[Place | None]):
         yield self._table
         yield Static("", id="moment", markup=False)
         yield Static("", id="step", markup=False)
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         table, found = self._table, self._table.found

@@ -12,7 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from imgscope.errors import CancelledError
 from imgscope.findings.weights import Weights, of_image, of_layer, of_machine, of_merged
@@ -23,6 +23,7 @@ from imgscope.text import clean, percent_text, size_text
 from imgscope.ui.loader import in_thread
 from imgscope.ui.screens.copy import copy_text
 from imgscope.ui.widgets.explorer import Place
+from imgscope.ui.widgets.keybar import KeyBar
 from imgscope.ui.widgets.lines import fit, fit_end
 from imgscope.ui.widgets.treemap import Tile, Treemap
 
@@ -77,7 +78,7 @@ class MapScreen(Screen[Place | None]):
         yield Treemap()
         yield Static("", id="map-path", markup=False)
         yield Static("", id="map-text", markup=False)
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         self._map = self.query_one(Treemap)

@@ -10,11 +10,11 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.cells import cell_len
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from imgscope.errors import CancelledError
 from imgscope.job import Job
@@ -25,6 +25,7 @@ from imgscope.ui.loader import in_thread
 from imgscope.ui.screens.seeking import SeekingScreen
 from imgscope.ui.widgets.ask import AskLine
 from imgscope.ui.widgets.hexview import HexView
+from imgscope.ui.widgets.keybar import KeyBar
 from imgscope.ui.widgets.lines import Lines
 from imgscope.ui.widgets.textview import TextView
 from imgscope.viewing.content import FIRST, MEGABYTE, Content
@@ -63,16 +64,25 @@ class ViewerScreen(SeekingScreen):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("x", "hex", "hex", id="viewer.hex", tooltip="As bytes, or as text again"),
-        Binding("w", "wrap", "wrap", id="viewer.wrap", tooltip="Long lines wrapped, or to the side"),
-        Binding("p", "pretty", "pretty", id="viewer.pretty", tooltip="JSON readable, or as it is"),
-        Binding("D", "diff", "diff", id="files.diff", tooltip="What differs from the version below"),
+        Binding(
+            "e",
+            "extract",
+            "extract",
+            id="files.extract",
+            tooltip="Save the file to a folder of yours: docker cp",
+        ),
+        Binding("x", "hex", "hex", show=False, id="viewer.hex", tooltip="Show bytes (hex), or text again"),
+        Binding("w", "wrap", "wrap", id="viewer.wrap", tooltip="Wrap long lines, or not"),
+        Binding("p", "pretty", "pretty", id="viewer.pretty", tooltip="Make JSON readable, or as it is"),
+        Binding(
+            "D", "diff", "diff", id="files.diff", tooltip="What the layer changed, against the version below"
+        ),
         Binding(
             "right_square_bracket",
             "version(1)",
             "version",
             id="viewer.later",
-            tooltip="As a later layer has it",
+            tooltip="The version of the next layer that has it",
         ),
         Binding(
             "left_square_bracket",
@@ -80,7 +90,7 @@ class ViewerScreen(SeekingScreen):
             "Version before",
             show=False,
             id="viewer.earlier",
-            tooltip="As a layer before has it",
+            tooltip="The version of the layer before that has it",
         ),
         Binding("escape", "leave", "close", id="viewer.leave", tooltip="Stop reading, or close"),
         Binding("q", "close", "Close", show=False, id="viewer.close", tooltip="Close"),
@@ -124,7 +134,7 @@ class ViewerScreen(SeekingScreen):
         yield HexView()
         yield AskLine()
         yield Static("", id="viewer-status", markup=False)
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         self._text, self._hex = self.query_one(TextView), self.query_one(HexView)
@@ -378,7 +388,7 @@ class ViewerScreen(SeekingScreen):
             return not self._shows_hex
         if action == "version":
             return len(self._versions) > 1
-        if action == "diff":
+        if action in ("diff", "extract"):
             return self._subject is not None
         return True
 
@@ -452,6 +462,16 @@ class ViewerScreen(SeekingScreen):
         self.app.push_screen(
             DiffScreen.against_below(self._subject.source, self._subject.analysis, self._version)
         )
+
+    @work(group="act")
+    async def action_extract(self) -> None:
+        """Save this version, also where a later layer removed it."""
+        if (subject := self._subject) is None or self._version < 0:
+            return
+        from imgscope.ui.screens.extracting import ExtractForm, ask
+
+        layer = subject.analysis.overlay.layer[self._version]
+        await ask(self.app, ExtractForm(subject.source, subject.analysis, subject.node, layer, merged=False))
 
     def action_version(self, step: int) -> None:
         """The version of another layer."""

@@ -34,7 +34,8 @@ class ContainerTable(Lines):
 
     # l would open and close rows, as in a tree; s and d mean images elsewhere
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("l", "logs", "logs", show=False, id="containers.logs", tooltip="docker logs --follow"),
+        Binding("enter", "select", "logs", id="select", tooltip="Its logs: docker logs --follow"),
+        Binding("l", "logs", "Logs", show=False, id="containers.logs", tooltip="docker logs --follow"),
         Binding("s", "stop", "stop", id="containers.stop", tooltip="docker stop"),
         Binding("d", "remove", "remove", id="containers.remove", tooltip="docker rm"),
     ]
@@ -160,6 +161,10 @@ class ContainerTable(Lines):
 
 class ContainersTab(ContainerTable, TabPane):
     """The containers of the image that is shown."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [  # the footer has no room for more
+        Binding("y", "copy", "Copy", show=False, id="copy", tooltip="Copy the name or id"),
+    ]
 
     def __init__(self) -> None:
         super().__init__(read_only=is_read_only())

@@ -18,7 +18,7 @@ from imgscope.layers.search import Pattern
 from imgscope.layers.view import LayerView, Lens, Sort
 from imgscope.text import path_text, size_text
 from imgscope.ui.widgets.filecolumns import SIZE, Attributes, Columns, short, title_text
-from imgscope.ui.widgets.lines import PANE_KEYS, Lines, Piece, fit
+from imgscope.ui.widgets.lines import FIND, VIEW, Lines, Piece, fit
 
 _SIGNS = {
     State.NONE: (" ", ""),
@@ -53,10 +53,36 @@ class FileTree(Lines):
     """Directories open as they are asked for; only rows that are seen are made."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "screen.filter", "filter", id="files.filter", tooltip="Show what a pattern finds"),
-        *PANE_KEYS[1:],  # the footer has no room for more
         Binding(
-            "S", "sort", "Sort", show=False, id="files.sort", tooltip="By name, size, state or dead bytes"
+            "slash",
+            "screen.filter",
+            "filter",
+            id="files.filter",
+            tooltip="Filter by name, glob, path or ~regex",
+        ),
+        FIND,
+        Binding(
+            "e",
+            "screen.extract",
+            "extract",
+            id="files.extract",
+            tooltip="Save a file or folder of the image to a folder of yours: docker cp",
+        ),
+        VIEW,
+        Binding(
+            "D",
+            "screen.diff",
+            "diff",
+            id="files.diff",
+            tooltip="What the layer changed, against the version below",
+        ),
+        Binding(
+            "S",
+            "sort",
+            "Sort",
+            show=False,
+            id="files.sort",
+            tooltip="Sort by name, size, state or dead bytes",
         ),
         Binding(
             "asterisk,plus",
@@ -84,7 +110,7 @@ class FileTree(Lines):
             "Attributes",
             show=False,
             id="files.attributes",
-            tooltip="Mode, owner and time: as there is room, all, none",
+            tooltip="Mode, owner and time: as there is room, all or none",
         ),
         Binding("n", "match(1)", "Next match", show=False, id="files.next", tooltip="To the next match"),
         Binding(

@@ -34,15 +34,34 @@ class ImageTree(Lines):
 
     # the footer shows these where they are most wanted; the screen knows them everywhere
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "screen.filter", "filter", id="images.filter", tooltip="Filter by name, glob or id"),
         Binding("r", "screen.run", "run", id="act.run", tooltip="Run a container: docker run"),
-        Binding("t", "screen.tag", "tag", id="act.tag", tooltip="Another name: docker tag"),
-        Binding("p", "screen.push", "push", id="act.push", tooltip="To a registry: docker push"),
-        Binding("d", "screen.remove", "remove", id="act.remove", tooltip="Names, or all of it: docker rmi"),
-        Binding("c", "screen.clean", "clean up", id="act.clean", tooltip="All that can go, in one plan"),
-        Binding("space", "mark", "Mark", show=False, id="images.mark", tooltip="Mark for tag, push, remove"),
-        Binding("slash", "screen.filter", "Filter", show=False, id="images.filter", tooltip="By name or id"),
+        Binding("t", "screen.tag", "tag", id="act.tag", tooltip="Give it another name: docker tag"),
         Binding(
-            "S", "sort", "Sort", show=False, id="images.sort", tooltip="By name, size, unique, wasted, age"
+            "d",
+            "screen.remove",
+            "remove",
+            id="act.remove",
+            tooltip="Remove its names, or all of it: docker rmi",
+        ),
+        Binding(
+            "c", "screen.clean", "clean up", id="act.clean", tooltip="Remove all that can go, in one plan"
+        ),
+        Binding(
+            "space",
+            "mark",
+            "Mark",
+            show=False,
+            id="images.mark",
+            tooltip="Mark for compare, tag, push, remove",
+        ),
+        Binding(
+            "S",
+            "sort",
+            "Sort",
+            show=False,
+            id="images.sort",
+            tooltip="Sort by name, size, unique, wasted, age",
         ),
         Binding(
             "asterisk,plus",

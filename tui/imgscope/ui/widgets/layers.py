@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 
 from imgscope.images.history import instruction, one_line
 from imgscope.images.model import History, Image, Layer, chain_id
 from imgscope.text import age_text, bar, clean, size_text
-from imgscope.ui.widgets.lines import PANE_KEYS, Lines, Piece, fit
+from imgscope.ui.widgets.lines import BACK, FIND, MAP, VIEW, Lines, Piece, fit
 
 if TYPE_CHECKING:
     from imgscope.findings.waste import Waste
@@ -25,7 +25,19 @@ _LONG = 1000  # characters of an instruction that are kept: more than any screen
 class LayerTable(Lines):
     """One row per layer, the lowest first: number, size as a bar and in bytes, dead bytes, instruction."""
 
-    BINDINGS: ClassVar[list[BindingType]] = PANE_KEYS
+    BINDINGS: ClassVar[list[BindingType]] = [
+        VIEW,
+        Binding(
+            "B",
+            "screen.only_mine",
+            "only mine",
+            id="layers.mine",
+            tooltip="Hide the layers of the base image",
+        ),
+        FIND,
+        MAP,
+        BACK,
+    ]
 
     def __init__(self) -> None:
         super().__init__("layers")

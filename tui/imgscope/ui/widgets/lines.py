@@ -62,14 +62,18 @@ def size_bar(size: int | None, most: int, width: int) -> Piece:
 
 
 # what the footer shows in the panes of one image; the screen knows these keys everywhere
-PANE_KEYS: list[BindingType] = [
-    Binding("tab", "screen.pane(1)", "next pane", id="pane.next", tooltip="To the next pane"),
-    Binding(
-        "v", "screen.toggle_view", "changes/merged", id="view.toggle", tooltip="Own changes or merged tree"
-    ),
-    Binding("z", "screen.zoom", "zoom", id="pane.zoom", tooltip="The pane alone, or all panes"),
-    Binding("escape", "screen.back", "back", id="back", tooltip="Cancel reading, or one pane back"),
-]
+NEXT = Binding("tab", "screen.pane(1)", "next pane", id="pane.next", tooltip="To the next pane")
+VIEW = Binding(
+    "v",
+    "screen.toggle_view",
+    "changes/merged",
+    id="view.toggle",
+    tooltip="What the layer changes, or all files up to it",
+)
+FIND = Binding("f", "screen.find", "find", id="find", tooltip="Find where a path comes from, and who has it")
+MAP = Binding("m", "screen.map", "map", id="map", tooltip="What takes the bytes, as a map")
+ZOOM = Binding("z", "screen.zoom", "zoom", id="pane.zoom", tooltip="The pane alone, or all panes")
+BACK = Binding("escape", "screen.back", "back", id="back", tooltip="Cancel reading, or one pane back")
 
 
 class Lines(ScrollView, can_focus=True):
@@ -137,7 +141,7 @@ class Lines(ScrollView, can_focus=True):
             id="move.page-down",
             tooltip="One page down",
         ),
-        Binding("y", "copy", "Copy", show=False, id="copy", tooltip="Copy a name, an id, a digest or a path"),
+        Binding("y", "copy", "Copy", show=False, id="copy", tooltip="Copy the name, id, digest or path"),
         Binding("home,g", "jump(0)", "First", show=False, id="move.first", tooltip="To the first row"),
         Binding("end,G", "jump(-1)", "Last", show=False, id="move.last", tooltip="To the last row"),
         Binding(

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from imgscope.ui.widgets.lines import PANE_KEYS, Lines
+from imgscope.ui.widgets.lines import BACK, NEXT, ZOOM, Lines
 
 if TYPE_CHECKING:
     from imgscope.analysis import Analysis
@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 class TabPane(Lines):
     """One tab's pane. It is made when its tab is first shown, and then kept."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*PANE_KEYS[:1], *PANE_KEYS[2:]]  # nothing is merged here
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "copy", "copy", id="copy", tooltip="Copy the name, id, digest or value"),
+        NEXT,
+        ZOOM,
+        BACK,
+    ]
 
     @dataclass
     class LayerWanted(Message):

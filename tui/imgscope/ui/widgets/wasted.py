@@ -12,7 +12,7 @@ from textual.binding import BindingType
 from imgscope.layers.index import Problem
 from imgscope.report import cause_text
 from imgscope.text import bar, clean, path_text, size_text
-from imgscope.ui.widgets.lines import PANE_KEYS, Lines, Piece, fit, fit_end
+from imgscope.ui.widgets.lines import BACK, FIND, MAP, NEXT, ZOOM, Lines, Piece, fit, fit_end
 from imgscope.ui.widgets.splitter import Border
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class WastedPaths(Lines, Border):
     Its title is the border to what is above.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = PANE_KEYS
+    BINDINGS: ClassVar[list[BindingType]] = [NEXT, FIND, MAP, ZOOM, BACK]
     border_name = "wasted"
 
     def __init__(self) -> None:
