@@ -87,7 +87,7 @@ class Terminal:
         self.until(name)
         names = self.lines[3 : next(n for n, line in enumerate(self.lines) if "─ layers" in line)]
         self.press("g", *["Down"] * next(n for n, line in enumerate(names) if name in line))
-        self.until(f"layers · {name}")
+        self.until(f"› {name}")
 
     def check_restored(self, status: int) -> None:
         """The program has ended and the terminal is as it was."""
