@@ -133,7 +133,9 @@ def known_indexes(source: Source, analyses: Mapping[str, Analysis], *, no_cache:
     """
 
     def indexes(image: Image, job: Job) -> Sequence[LayerIndex] | None:
-        if (analysis := analyses.get(image.id)) is not None:
+        analysis = analyses.get(image.id)
+        # one id may stand for several platforms
+        if analysis is not None and analysis.image.diff_ids == image.diff_ids:
             return analysis.overlay.layers
         if not image.layers:  # an engine tells names first and layers later
             return None if image.size else ()

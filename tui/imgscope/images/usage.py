@@ -22,6 +22,8 @@ def usage(images: Iterable[Image]) -> Usage | None:
     held: set[str] = set()
     counted = True
     for image in images:
+        if image.size and not image.layers:  # an engine tells names first
+            return None
         counted &= image.containers is not None
         chains = chain_ids(image.diff_ids)
         if image.containers:

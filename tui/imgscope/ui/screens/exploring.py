@@ -5,6 +5,7 @@ Nothing here changes an image or an engine; what does is in `acting`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from textual import on, work
@@ -87,9 +88,15 @@ class ExploringScreen(ActingScreen):
         raise NotImplementedError
 
     def listed(self) -> Sequence[Image]:
-        """All images of the list, in the order of their tree."""
-        forest = self.query_one(ImageTree).forest
-        return [node.image for node, _ in forest.walk() if node.image is not None] if forest else []
+        """All images of the list, in the order of their tree; with layers where any list or reading told."""
+        forest, known = self.query_one(ImageTree).forest, self.analyses()
+        images = [node.image for node, _ in forest.walk() if node.image is not None] if forest else []
+        return [
+            replace(image, layers=known[image.id].image.layers, history=known[image.id].image.history)
+            if not image.layers and image.id in known  # a list that begins anew has names only
+            else image
+            for image in images
+        ]
 
     @property
     def explorer(self) -> Explorer:
