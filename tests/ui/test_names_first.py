@@ -51,6 +51,6 @@ async def test_find_in_all_images(monkeypatch: pytest.MonkeyPatch) -> None:
             assert isinstance(found, FindScreen)
             await it.pilot.press("tab")
             await it.until("what was read is searched", lambda: found.query_one(Whereabouts).row_count)
-            assert [row.split() for row in rows(found.query_one(Whereabouts), 100)][0] == ["read:1"]
+            assert rows(found.query_one(Whereabouts), 100)[0].split() == ["read:1"]
         finally:
             source.held.set()
