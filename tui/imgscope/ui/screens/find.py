@@ -25,18 +25,13 @@ from imgscope.text import clean, path_text, size_text
 from imgscope.ui import finding, messages
 from imgscope.ui.loader import in_thread
 from imgscope.ui.widgets.explorer import Place
+from imgscope.ui.widgets.filecolumns import SIGNS
 from imgscope.ui.widgets.keybar import KeyBar
 from imgscope.ui.widgets.lines import Lines, Piece, bar_cells, fit, fit_end, size_bar
 
 _MOST = 2000  # rows that are shown; all are counted
 _LONG = 1000  # bytes of a path that are looked at: more than any screen is wide
-_SIGNS = {
-    State.UNCHANGED: ("=", "metadata"),
-    State.ADDED: ("+", "added"),
-    State.CONTENT: ("~", "changed"),
-    State.METADATA: ("≈", "metadata"),
-    State.REMOVED: ("−", "removed"),
-}
+_SIGNS = {**SIGNS, State.UNCHANGED: ("=", "metadata")}  # stored again, the same
 
 
 class Row(NamedTuple):

@@ -18,18 +18,9 @@ from imgscope.layers.overlay import ROOT, State
 from imgscope.layers.rows import Rows, Tree
 from imgscope.layers.search import Pattern
 from imgscope.text import clean, name_text, size_text
+from imgscope.ui.widgets.filecolumns import AUTO_OPEN, FOLD_KEYS, SIGNS, SIZE
 from imgscope.ui.widgets.lines import Lines, Piece, bar_cells, fit, size_bar
 
-_SIZE = 8
-_AUTO_OPEN = 40  # rows: small trees are shown open
-_SIGNS = {
-    State.NONE: (" ", ""),
-    State.UNCHANGED: (" ", ""),
-    State.ADDED: ("+", "added"),
-    State.CONTENT: ("~", "changed"),
-    State.METADATA: ("≈", "metadata"),
-    State.REMOVED: ("−", "removed"),
-}
 _UNFOLDED, _FOLDED = 1, 2  # by the person
 _LONG = 1000  # bytes of a name that are looked at: more than any screen is wide
 
@@ -50,22 +41,7 @@ class ComparedFiles(Lines):
             id="show.unchanged",
             tooltip="Show or hide ≈: the same content, other metadata",
         ),
-        Binding(
-            "asterisk,plus",
-            "fold_all(True)",
-            "Open all",
-            show=False,
-            id="tree.open-all",
-            tooltip="Open all directories",
-        ),
-        Binding(
-            "minus",
-            "fold_all(False)",
-            "Close all",
-            show=False,
-            id="tree.close-all",
-            tooltip="Close all directories",
-        ),
+        *FOLD_KEYS,
     ]
 
     @dataclass
@@ -101,7 +77,7 @@ class ComparedFiles(Lines):
         self.note = "no file differs" if not len(files) else "nothing of the states that are shown"
         if self.pattern is not None:
             self.note = tree.error or f"nothing is found by this {self.pattern}"
-        hidden = "".join(_SIGNS[state][0] for state in DIFFERENT if state not in self.shown)
+        hidden = "".join(SIGNS[state][0] for state in DIFFERENT if state not in self.shown)
         self.set_title(
             "files",
             f"{len(files):,} paths differ",
@@ -121,7 +97,7 @@ class ComparedFiles(Lines):
             opened = tree.on_way[position] if tree.marks else self._folds[tree.nodes[position]] == _UNFOLDED
             closed[position] = not opened
         if not tree.marks:
-            for position in tree.pages(_AUTO_OPEN):
+            for position in tree.pages(AUTO_OPEN):
                 closed[position] = self._folds[tree.nodes[position]] == _FOLDED
         return closed
 
@@ -197,10 +173,10 @@ class ComparedFiles(Lines):
     @staticmethod
     def _space(width: int) -> int:
         """Cells for sign and name."""
-        return max(width - 3 * (_SIZE + 1) - bar_cells(width), 8)
+        return max(width - 3 * (SIZE + 1) - bar_cells(width), 8)
 
     def head(self, width: int) -> str:
-        sizes = "".join(" " + fit(name, _SIZE, right=True) for name in ("A", "B", "B − A"))
+        sizes = "".join(" " + fit(name, SIZE, right=True) for name in ("A", "B", "B − A"))
         return fit("  name", self._space(width)) + fit("differs", bar_cells(width)) + sizes
 
     def row(self, number: int, width: int) -> Iterable[Piece]:
@@ -210,7 +186,7 @@ class ComparedFiles(Lines):
         position, tree = self._rows[number], self._rows.tree
         node = tree.nodes[position]
         state, (was, now) = files.state(node), files.kinds(node)
-        sign, style = _SIGNS[state]
+        sign, style = SIGNS[state]
         full = tree.spans[position] > 1
         fold = ("▸ " if self._rows.closed[position] else "▾ ") if full else "  "
         name = name_text(files.names[node][:_LONG]) + "/" * files.is_directory(node)
@@ -232,10 +208,10 @@ class ComparedFiles(Lines):
         sizes = files.size(node)
         for size, kind in zip(sizes, (was, now), strict=True):
             told = kind == Kind.FILE or (kind is not None and size)
-            yield " " + fit(size_text(size) if told else "", _SIZE, right=True), ""
+            yield " " + fit(size_text(size) if told else "", SIZE, right=True), ""
         a, b = sizes
         more = difference_text(a, b) if a != b else ""
-        yield " " + fit(more, _SIZE, right=True), "added" if b > a else "removed"
+        yield " " + fit(more, SIZE, right=True), "added" if b > a else "removed"
 
     def _detail(self, node: int, state: State, was: Kind | None, now: Kind | None) -> str:
         assert self._files is not None

@@ -1,4 +1,4 @@
-"""The columns of the file tree: which there is room for, and what stands in them."""
+"""What all lists of files share, and the columns of the file tree: what there is room for and what it says."""
 
 from __future__ import annotations
 
@@ -8,15 +8,44 @@ from datetime import UTC, datetime
 from enum import Enum
 
 from rich.cells import cell_len
+from textual.binding import Binding
 
 from imgscope.layers.index import Entry, Kind
+from imgscope.layers.overlay import State
 from imgscope.text import bar, name_text
 from imgscope.ui.widgets.lines import Piece, fit
 
 SIZE = 8
+AUTO_OPEN = 40  # rows: small trees are shown open
+SIGNS = {  # what became of a path, and its style
+    State.NONE: (" ", ""),
+    State.UNCHANGED: (" ", ""),
+    State.ADDED: ("+", "added"),
+    State.CONTENT: ("~", "changed"),
+    State.METADATA: ("≈", "metadata"),
+    State.REMOVED: ("−", "removed"),
+}
 _MODE, _OWNER, _TIME, _BAR = 11, 9, 16, 8
 _WIDE = 64  # cells from which on mode and owner are shown unasked
 _ROOMY = 30  # cells for names that a bar leaves
+FOLD_KEYS = (
+    Binding(
+        "asterisk,plus",
+        "fold_all(True)",
+        "Open all",
+        show=False,
+        id="tree.open-all",
+        tooltip="Open all directories",
+    ),
+    Binding(
+        "minus",
+        "fold_all(False)",
+        "Close all",
+        show=False,
+        id="tree.close-all",
+        tooltip="Close all directories",
+    ),
+)
 _KIND_LETTERS = {
     Kind.DIRECTORY: "d",
     Kind.SYMLINK: "l",

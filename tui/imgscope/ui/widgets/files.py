@@ -17,18 +17,18 @@ from imgscope.layers.rows import Rows, Tree
 from imgscope.layers.search import Pattern
 from imgscope.layers.view import LayerView, Lens, Sort
 from imgscope.text import path_text, size_text
-from imgscope.ui.widgets.filecolumns import SIZE, Attributes, Columns, short, title_text
-from imgscope.ui.widgets.lines import FIND, VIEW, Lines, Piece, fit
+from imgscope.ui.widgets.filecolumns import (
+    AUTO_OPEN,
+    FOLD_KEYS,
+    SIGNS,
+    SIZE,
+    Attributes,
+    Columns,
+    short,
+    title_text,
+)
+from imgscope.ui.widgets.lines import FIND, NO_MATCH, VIEW, Lines, Piece, fit
 
-_SIGNS = {
-    State.NONE: (" ", ""),
-    State.UNCHANGED: (" ", ""),
-    State.ADDED: ("+", "added"),
-    State.CONTENT: ("~", "changed"),
-    State.METADATA: ("≈", "metadata"),
-    State.REMOVED: ("−", "removed"),
-}
-_AUTO_OPEN = 40  # rows: small trees are shown open
 _UNFOLDED, _FOLDED = 1, 2  # by the person
 _SHOWN = {  # by the words for them, in the order in which they are told
     "added": frozenset((State.ADDED,)),
@@ -84,22 +84,7 @@ class FileTree(Lines):
             id="files.sort",
             tooltip="Sort by name, size, state or dead bytes",
         ),
-        Binding(
-            "asterisk,plus",
-            "fold_all(True)",
-            "Open all",
-            show=False,
-            id="tree.open-all",
-            tooltip="Open all directories",
-        ),
-        Binding(
-            "minus",
-            "fold_all(False)",
-            "Close all",
-            show=False,
-            id="tree.close-all",
-            tooltip="Close all directories",
-        ),
+        *FOLD_KEYS,
         _toggle("A", "added"),
         _toggle("M", "changed"),
         _toggle("R", "removed"),
@@ -230,7 +215,7 @@ class FileTree(Lines):
         folds, nodes = self._folds, tree.nodes
         for position in tree.folders:
             closed[position] = folds[nodes[position]] != _UNFOLDED
-        for position in tree.pages(_AUTO_OPEN):
+        for position in tree.pages(AUTO_OPEN):
             closed[position] = folds[nodes[position]] == _FOLDED
         return closed
 
@@ -332,6 +317,9 @@ class FileTree(Lines):
         """To the next match, or the one before, around the end."""
         if self._rows is None or not self.row_count:
             return
+        if self.pattern is None:
+            self.app.notify(NO_MATCH, markup=False)
+            return
         marks, here = self._rows.tree.marks, self._rows[self.cursor]
         if step > 0:
             found = marks.find(1, here + 1)
@@ -368,7 +356,7 @@ class FileTree(Lines):
         position, tree = self._rows[number], self._rows.tree
         node = tree.nodes[position]
         state = view.state(node)
-        sign, style = _SIGNS[state]
+        sign, style = SIGNS[state]
         version = view.version(node)
         entry = view.overlay.describe(version) if version >= 0 else None
         kind = view.overlay.kind(version) if version >= 0 else Kind.DIRECTORY
