@@ -1,4 +1,4 @@
-"""What all lists of files share, and the columns of the file tree: what there is room for and what it says."""
+"""What lists of files share, and the columns of the file tree: which there is room for, what they say."""
 
 from __future__ import annotations
 
