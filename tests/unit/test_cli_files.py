@@ -166,9 +166,9 @@ def test_extract_tells_what_it_wrote(archive: Path, tmp_path: Path) -> None:
         "etc/real": "d",
     }
     again = run("extract", archive, "/etc", "--to", to)
-    assert complaint_after_progress(again.stderr).startswith(
-        f"Nothing was written: 4 in {to} are there already"
-    )
+    complaint = complaint_after_progress(again.stderr)
+    assert complaint.startswith(f"Nothing was written: 4 in {to} are there already")
+    assert complaint.endswith("; --overwrite replaces what is there.")
     assert again.returncode == 2
     assert run("extract", archive, "/etc", "--to", to, "--overwrite").returncode == 0
 

@@ -115,7 +115,10 @@ class Extract:
         with closing(place):
             survey = self._survey(selection, place, job)
             if blockers := list(self._blockers(survey)):
-                raise UsageError(f"Nothing was written: {'; '.join(item.what for item in blockers)}.")
+                way = (
+                    "; --overwrite replaces what is there" if all(item.forceable for item in blockers) else ""
+                )
+                raise UsageError(f"Nothing was written: {'; '.join(item.what for item in blockers)}{way}.")
             try:
                 yield from _Writing(self, survey, place, job).run()
             except (CancelledError, KeyboardInterrupt):
