@@ -15,7 +15,6 @@ from importlib import import_module
 from typing import NoReturn
 
 from imgscope.commands import HOMES, Run
-from imgscope.config import ASCII, Config, load
 from imgscope.errors import CancelledError, ImgscopeError, UsageError
 from imgscope.plain import prepare
 from imgscope.text import clean
@@ -66,6 +65,8 @@ def parser(word: str = "") -> argparse.ArgumentParser:
 
     for module in {HOMES[word]: None} if word in HOMES else dict.fromkeys(HOMES.values()):
         import_module(f"imgscope.commands.{module}").register(add)
+    from imgscope.config import ASCII
+
     for command in commands.choices.values():
         command.add_argument(
             "--ascii", action="store_true", help=f"write ASCII only; {ASCII}=1 does the same"
@@ -113,6 +114,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _settle(options: argparse.Namespace) -> None:
     """What the settings say of every command. Those that are none are told of by whoever needs them."""
+    from imgscope.config import ASCII, Config, load  # needs dataclasses, which take half as long as --version
+
     try:
         config = load()
     except UsageError:

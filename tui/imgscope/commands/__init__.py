@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Protocol
 
-from imgscope.config import NO_CACHE
-
 if TYPE_CHECKING:
     from imgscope.images.model import Platform
     from imgscope.job import Job
@@ -55,6 +53,8 @@ def add_platform(command: ArgumentParser) -> None:
 
 def add_no_cache(command: ArgumentParser) -> None:
     """The option `--no-cache`."""
+    from imgscope.config import NO_CACHE
+
     command.add_argument(
         "--no-cache",
         action="store_true",
