@@ -116,7 +116,8 @@ class ManifestTab(ReadingPane):
         mark, style = {True: (" ✓ ", "added"), False: (" ✗ ", "dead"), None: ("   ", "")}[document.verified]
         yield mark, style
         media_type = document.media_type.removeprefix("application/").removeprefix("vnd.")
-        about = " · ".join(clean(part[:_LONG]) for part in (media_type, document.note) if part)
+        instead = "" if document.digest or not self.digest(number) else "by diff ID"
+        about = " · ".join(clean(part[:_LONG]) for part in (media_type, instead, document.note) if part)
         yield fit(about, max(width - space - _FIXED - bar_cells(width), 1)), "dim"
 
 
