@@ -15,7 +15,7 @@ from textual.widgets import Input, Static
 
 from imgscope.ui.widgets.lines import Lines
 
-_HELP = "part of a name, a glob (* ? [) or ~regex; / is for paths"
+_HELP = "a part, a glob (*.so), a path (/etc/) or ~regex"
 
 
 class Entry(Input):

@@ -14,7 +14,7 @@ from textual.message import Message
 from imgscope.images.arrange import Order, arranged, found, reduced, youth
 from imgscope.report import branches, candidate_names, node_name
 from imgscope.text import age_text, bar, clean, size_text
-from imgscope.ui.widgets.lines import TOP, Lines, Piece, fit, fit_end
+from imgscope.ui.widgets.lines import NO_MATCH, TOP, Lines, Piece, fit, fit_end
 
 if TYPE_CHECKING:
     from imgscope.images.ancestry import Forest, Node
@@ -249,6 +249,8 @@ class ImageTree(Lines):
         if rows:
             beyond = [row for row in rows if (row - self.cursor) * step > 0]
             self.cursor = (beyond or rows)[0 if step > 0 else -1]
+        elif self.pattern is None:
+            self.app.notify(NO_MATCH, markup=False)
 
     def go(self, image_id: str) -> None:
         """Put the cursor on an image."""

@@ -28,6 +28,7 @@ from imgscope.text import bar
 Piece = tuple[str, str]  # text, and the name of its style: dim, strong, added, dead, … or ""
 
 TOP = 2  # lines of title and head
+NO_MATCH = "Nothing is looked for; type it after /, then n and N go from match to match."
 _BAR = 8  # cells
 _ROOMY = 90  # cells of a table from which on its sizes have bars
 
