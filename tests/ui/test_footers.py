@@ -8,6 +8,7 @@ import pytest
 from textual.widgets._footer import FooterKey
 
 from imgscope.ui.widgets.keybar import MOST
+from imgscope.ui.widgets.lines import NO_MATCH
 from tests.ui.driver import Screen, screen
 
 SIZES = [(80, 24), (60, 20)]
@@ -86,3 +87,11 @@ async def test_dialogs_say_their_keys_themselves(keys: tuple[str, ...], says: st
         await go(it, keys)
         assert not footer(it)
         await it.until(says, lambda: says in it.text)
+
+
+@pytest.mark.parametrize("keys", [("n",), ("tab", "tab", "N")])
+async def test_going_to_a_match_of_nothing_says_how_to_look(keys: tuple[str, ...]) -> None:
+    async with screen("demo:bigfile") as it:
+        it.images.focus()
+        await go(it, keys)
+        assert [note.message for note in it.app._notifications] == [NO_MATCH]
