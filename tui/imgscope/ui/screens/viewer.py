@@ -283,9 +283,11 @@ class ViewerScreen(SeekingScreen):
     def _take_up(self) -> None:
         """Show what was read since."""
         content = self._document.content
-        self._text.end = (
-            content.problem if self._document.utf8 is not None and not self._document.is_pretty else ""
-        )
+        if content.problem and not content.raw.size:  # all there is to show: the whole sentence
+            for view in (self._text, self._hex):
+                view.set_note(f"✗ {clean(content.problem)}")
+        rows = content.raw.size and self._document.utf8 is not None and not self._document.is_pretty
+        self._text.end = content.problem if rows else ""
         self._text.waits = not content.ended and not self._document.is_pretty
         self._text.partial = self._text.waits or self.lays_out
         self._text.grown()
@@ -344,7 +346,7 @@ class ViewerScreen(SeekingScreen):
         else:
             parts.append(clean(self._given))
         have = content.raw.size
-        if content.ended:
+        if content.ended and not content.problem:
             parts.append(size_text(have))
         elif have:
             parts.append(f"first {size_text(have)} of {size_text(content.size)}")

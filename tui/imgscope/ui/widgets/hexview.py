@@ -56,7 +56,7 @@ class HexView(Sideways):
         if self.content is None:
             return 0
         count = self.content.raw.size if self.content.ended else self.content.size
-        return -(-count // self.per_row) + bool(self.content.problem)
+        return -(-count // self.per_row) + bool(count and self.content.problem)  # the note has it else
 
     def on_resize(self) -> None:
         """The cursor stays on its byte."""
