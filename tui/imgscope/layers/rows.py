@@ -12,10 +12,13 @@ from collections.abc import Callable, Iterable, Iterator
 from heapq import merge
 from itertools import accumulate, compress, islice
 from operator import or_
+from typing import TypeVar
 
 BLOCK = (
     1 << 14
 )  # numbers that one call works on: other threads, and a cancelled job, wait as long as it takes
+
+T = TypeVar("T")
 
 
 def sums(kind: str, numbers: Iterable[int]) -> array[int]:
@@ -40,7 +43,7 @@ def joined(how: Callable[[int, int], int], one: bytearray, other: bytearray) -> 
     return bytearray(how(int.from_bytes(one), int.from_bytes(other)).to_bytes(len(one)))
 
 
-def sort(nodes: list[int], key: Callable[[int], int | bytes], *, reverse: bool = False) -> None:
+def sort(nodes: list[T], key: Callable[[T], int | bytes], *, reverse: bool = False) -> None:
     """Sort in place; a long list in pieces, for other threads wait for a sort however long it takes."""
     if len(nodes) <= BLOCK:
         nodes.sort(key=key, reverse=reverse)

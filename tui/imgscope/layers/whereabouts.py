@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import NamedTuple, TypeVar
 
 from imgscope.images.model import Image
 from imgscope.job import Job
 from imgscope.layers.index import Kind, LayerIndex
 from imgscope.layers.overlay import ROOT, Overlay, State
-from imgscope.layers.rows import BLOCK
+from imgscope.layers.rows import BLOCK, sort
 from imgscope.layers.search import Pattern
 from imgscope.text import name_text
 
@@ -63,7 +64,7 @@ def traces(overlay: Overlay, pattern: Pattern, job: Job, dead: Collection[int] |
         stops = tuple(_stops(overlay, node, dead))
         if stops:  # else a directory that is only on the way
             found.append(Trace(overlay.path(node), overlay.at(node) >= 0, stops))
-    found.sort()
+    sort(found, attrgetter("path"))
     return found
 
 
