@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 
 import pytest
 from textual.widgets._footer import FooterKey
 
+from imgscope.actions.plan import Event, Plan
+from imgscope.job import Job
+from imgscope.ui.screens.action import ActionScreen
+from imgscope.ui.screens.form import Field, FormScreen
 from imgscope.ui.widgets.keybar import MOST
 from imgscope.ui.widgets.lines import NO_MATCH
 from tests.ui.driver import Screen, screen
@@ -95,3 +100,29 @@ async def test_going_to_a_match_of_nothing_says_how_to_look(keys: tuple[str, ...
         it.images.focus()
         await go(it, keys)
         assert [note.message for note in it.app._notifications] == [NO_MATCH]
+
+
+class Planned:
+    """An action that is never done."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+
+    def describe(self) -> Plan:
+        return self._plan
+
+    def execute(self, job: Job) -> Iterator[Event]:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("size", [(60, 20), (80, 24)])
+async def test_a_long_plan_and_a_long_form_keep_their_keys_in_sight(size: tuple[int, int]) -> None:
+    plan = Plan("Remove much", "docker rmi much", tuple(f"line {number}" for number in range(100)))
+    async with screen("demo:bigfile", size=size) as it:
+        await it.app.push_screen(ActionScreen(Planned(plan)))
+        await it.until("the keys of the plan", lambda: "enter does it" in it.text)
+        await it.pilot.press("escape")
+        await it.app.push_screen(
+            FormScreen("much", [Field(f"f{number}", "word") for number in range(30)], lambda values: values)
+        )
+        await it.until("the keys of the form", lambda: "esc cancels" in it.text)

@@ -42,10 +42,12 @@ class ActionScreen(ModalScreen[Done | None]):
         padding: 1 2;
         background: $surface;
 
-        #action-plan { height: auto; max-height: 24; }
+        /* together never higher than the dialog, so that the keys and the last lines are seen */
+        #action-plan { height: auto; max-height: 65vh; }
+        #action-plan.-above-log { max-height: 25vh; }
         #action-transfers { height: auto; margin-top: 1; }
-        #action-log { height: 14; margin-top: 1; background: $surface; }
-        #action-keys { height: 1; margin-top: 1; color: $accent; }
+        #action-log { height: 14; max-height: 40vh; margin-top: 1; background: $surface; }
+        #action-keys { dock: bottom; height: 1; margin-top: 1; color: $accent; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -221,6 +223,7 @@ class ActionScreen(ModalScreen[Done | None]):
             if isinstance(event, Said):
                 log = self.query_one("#action-log", RichLog)
                 log.display = True
+                self.query_one("#action-plan").add_class("-above-log")
                 for line in event.text.splitlines() or [""]:
                     log.write(Text(clean(line)))
             elif isinstance(event, Transfer):

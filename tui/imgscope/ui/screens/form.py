@@ -65,7 +65,7 @@ class FormScreen(ModalScreen[T | None], Generic[T]):
         .form-label { width: 20; color: $text-muted; }
         Input { width: 1fr; }
         #form-note { height: auto; min-height: 1; }
-        #form-keys { height: 1; margin-top: 1; color: $accent; }
+        #form-keys { dock: bottom; height: 1; margin-top: 1; color: $accent; }
     }
     """
     AUTO_FOCUS = "Input, Checkbox"
@@ -109,9 +109,7 @@ class FormScreen(ModalScreen[T | None], Generic[T]):
                             compact=True,
                         )
             yield Static("", id="form-note", markup=False)
-            yield Static(
-                "enter goes on  tab next field  space ticks  esc cancels", id="form-keys", markup=False
-            )
+            yield Static("enter goes on  tab next  space ticks  esc cancels", id="form-keys", markup=False)
 
     def on_mount(self) -> None:
         self._check()
