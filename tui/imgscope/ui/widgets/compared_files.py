@@ -18,14 +18,14 @@ from imgscope.layers.overlay import ROOT, State
 from imgscope.layers.rows import Rows, Tree
 from imgscope.layers.search import Pattern
 from imgscope.text import clean, name_text, size_text
-from imgscope.ui.widgets.filecolumns import AUTO_OPEN, FOLD_KEYS, SIGNS, SIZE
-from imgscope.ui.widgets.lines import Lines, Piece, bar_cells, fit, size_bar
+from imgscope.ui.widgets.filecolumns import SIGNS, SIZE
+from imgscope.ui.widgets.folding import FOLD_KEYS, Folding
+from imgscope.ui.widgets.lines import Piece, bar_cells, fit, size_bar
 
-_UNFOLDED, _FOLDED = 1, 2  # by the person
 _LONG = 1000  # bytes of a name that are looked at: more than any screen is wide
 
 
-class ComparedFiles(Lines):
+class ComparedFiles(Folding):
     """One row per path: its bytes in A, in B, and how many more B has."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -54,12 +54,6 @@ class ComparedFiles(Lines):
         self.shown = set(DIFFERENT)
         self.pattern: Pattern | None = None
         self._files: FileComparison | None = None
-        self._rows: Rows | None = None
-        self._folds = bytearray()  # for each number what the person did to it
-
-    @property
-    def row_count(self) -> int:
-        return len(self._rows) if self._rows is not None else 0
 
     @property
     def number(self) -> int | None:
@@ -90,24 +84,9 @@ class ComparedFiles(Lines):
             position = max(tree.marks.find(1), 0)
         self.changed(rows.row(position))
 
-    def _shut(self, tree: Tree) -> bytearray:
-        """What is closed, a byte for each position: the way to all that was found is open."""
-        closed = bytearray(len(tree))
-        for position in tree.folders:
-            opened = tree.on_way[position] if tree.marks else self._folds[tree.nodes[position]] == _UNFOLDED
-            closed[position] = not opened
-        if not tree.marks:
-            for position in tree.pages(AUTO_OPEN):
-                closed[position] = self._folds[tree.nodes[position]] == _FOLDED
-        return closed
-
-    def _way(self, number: int) -> list[int]:
+    def _folder_of(self, node: int) -> int:
         assert self._files is not None
-        way = []
-        while number > ROOT:
-            way.append(number)
-            number = self._files.parents[number]
-        return [ROOT, *reversed(way)]
+        return self._files.parents[node]
 
     def copies(self) -> Sequence[tuple[str, str]]:
         if self._files is None or (number := self.number) is None:
@@ -127,37 +106,6 @@ class ComparedFiles(Lines):
     def action_show(self, state: str) -> None:
         self.shown ^= {State[state]}
         self.post_message(self.Rearranged())
-
-    def fold(self, number: int, opened: bool) -> None:
-        assert self._rows is not None
-        assert self._files is not None
-        position, tree = self._rows[number], self._rows.tree
-        closed, full = self._rows.closed[position], tree.spans[position] > 1
-        if full and bool(closed) == opened:
-            if not tree.marks:  # what was done to a filtered tree ends with it
-                self._folds[tree.nodes[position]] = _UNFOLDED if opened else _FOLDED
-            if opened:
-                self._rows.unfold(number)
-            else:
-                self._rows.fold(number)
-            self.changed()
-        elif opened and full:
-            self.cursor = number + 1
-        elif not opened and (parent := self._files.parents[tree.nodes[position]]) > ROOT:
-            self.cursor = self._rows.row(tree.nodes.index(parent, 0, position))
-
-    def action_fold_all(self, opened: bool) -> None:
-        if self._rows is None or not self.row_count:
-            return
-        tree, here = self._rows.tree, self._rows[self.cursor]
-        if not tree.marks:
-            self._folds = bytearray((_UNFOLDED if opened else _FOLDED,)) * len(self._folds)
-        closed = bytearray(len(tree))
-        if not opened:
-            for position in tree.folders:
-                closed[position] = 1
-        self._rows = Rows(tree, closed)
-        self.changed(self._rows.row(here))
 
     def action_select(self) -> None:
         """Enter, and a double click, open and close directories; anything else is for the screen."""

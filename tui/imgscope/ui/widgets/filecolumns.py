@@ -1,4 +1,4 @@
-"""What lists of files share, and the columns of the file tree: which there is room for, what they say."""
+"""The columns of the file tree: which there is room for, and what stands in them; the signs of all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from enum import Enum
 
 from rich.cells import cell_len
-from textual.binding import Binding
 
 from imgscope.layers.index import Entry, Kind
 from imgscope.layers.overlay import State
@@ -16,7 +15,6 @@ from imgscope.text import bar, name_text
 from imgscope.ui.widgets.lines import Piece, fit
 
 SIZE = 8
-AUTO_OPEN = 40  # rows: small trees are shown open
 SIGNS = {  # what became of a path, and its style
     State.NONE: (" ", ""),
     State.UNCHANGED: (" ", ""),
@@ -28,24 +26,6 @@ SIGNS = {  # what became of a path, and its style
 _MODE, _OWNER, _TIME, _BAR = 11, 9, 16, 8
 _WIDE = 64  # cells from which on mode and owner are shown unasked
 _ROOMY = 30  # cells for names that a bar leaves
-FOLD_KEYS = (
-    Binding(
-        "asterisk,plus",
-        "fold_all(True)",
-        "Open all",
-        show=False,
-        id="tree.open-all",
-        tooltip="Open all directories",
-    ),
-    Binding(
-        "minus",
-        "fold_all(False)",
-        "Close all",
-        show=False,
-        id="tree.close-all",
-        tooltip="Close all directories",
-    ),
-)
 _KIND_LETTERS = {
     Kind.DIRECTORY: "d",
     Kind.SYMLINK: "l",

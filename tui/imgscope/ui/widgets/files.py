@@ -18,8 +18,6 @@ from imgscope.layers.search import Pattern
 from imgscope.layers.view import LayerView, Lens, Sort
 from imgscope.text import path_text, size_text
 from imgscope.ui.widgets.filecolumns import (
-    AUTO_OPEN,
-    FOLD_KEYS,
     SIGNS,
     SIZE,
     Attributes,
@@ -27,9 +25,9 @@ from imgscope.ui.widgets.filecolumns import (
     short,
     title_text,
 )
-from imgscope.ui.widgets.lines import FIND, NO_MATCH, VIEW, Lines, Piece, fit
+from imgscope.ui.widgets.folding import FOLD_KEYS, UNFOLDED, Folding
+from imgscope.ui.widgets.lines import FIND, NO_MATCH, VIEW, Piece, fit
 
-_UNFOLDED, _FOLDED = 1, 2  # by the person
 _SHOWN = {  # by the words for them, in the order in which they are told
     "added": frozenset((State.ADDED,)),
     "changed": frozenset((State.CONTENT, State.METADATA)),
@@ -49,7 +47,7 @@ def _toggle(key: str, word: str) -> Binding:
     )
 
 
-class FileTree(Lines):
+class FileTree(Folding):
     """Directories open as they are asked for; only rows that are seen are made."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -119,8 +117,6 @@ class FileTree(Lines):
         self.lens = Lens()
         self.attributes = Attributes.AUTO
         self._overlay: Overlay | None = None
-        self._rows: Rows | None = None
-        self._folds = bytearray()  # for each node what the person did to it, in any layer of the image
         self._wanted = ROOT  # where the person put the cursor last
         self._placed = ROOT  # where the cursor was put instead, for this view has no such path
         self._asked = ""  # what was looked for in the tree that is shown
@@ -138,10 +134,6 @@ class FileTree(Lines):
     @property
     def sort(self) -> Sort:
         return self.lens.sort
-
-    @property
-    def row_count(self) -> int:
-        return len(self._rows) if self._rows is not None else 0
 
     @property
     def node(self) -> int | None:
@@ -196,28 +188,9 @@ class FileTree(Lines):
         if self.node is not None and self.node != self._placed:
             self.keep()
 
-    def _way(self, node: int) -> list[int]:
-        """The nodes from the root to one."""
+    def _folder_of(self, node: int) -> int:
         assert self._overlay is not None
-        way = []
-        while node > ROOT:
-            way.append(node)
-            node = self._overlay.parents[node]
-        return [ROOT, *reversed(way)]
-
-    def _shut(self, tree: Tree) -> bytearray:
-        """What is closed, a byte for each position of a tree."""
-        closed = bytearray(len(tree))
-        if tree.marks:  # the way to all that was found is open
-            for position in tree.folders:
-                closed[position] = not tree.on_way[position]
-            return closed
-        folds, nodes = self._folds, tree.nodes
-        for position in tree.folders:
-            closed[position] = folds[nodes[position]] != _UNFOLDED
-        for position in tree.pages(AUTO_OPEN):
-            closed[position] = folds[nodes[position]] == _FOLDED
-        return closed
+        return self._overlay.parents[node]
 
     def reveal(self, node: int) -> bool:
         """Open the way to a node and put the cursor on it; False where it is not in this tree."""
@@ -237,47 +210,8 @@ class FileTree(Lines):
         assert self._rows is not None
         for position in way[1:]:
             if self._rows.closed[position]:
-                self._set_fold(position, _UNFOLDED)
+                self._set_fold(position, UNFOLDED)
                 self._rows.unfold(self._rows.row(position))
-
-    def _set_fold(self, position: int, fold: int) -> None:
-        """Note what the person did; what was done to a filtered tree ends with it."""
-        assert self._rows is not None
-        if not self._rows.tree.marks:
-            self._folds[self._rows.tree.nodes[position]] = fold
-
-    def fold(self, number: int, opened: bool) -> None:
-        assert self._rows is not None
-        assert self._overlay is not None
-        position, tree = self._rows[number], self._rows.tree
-        closed, full = self._rows.closed[position], tree.spans[position] > 1
-        if opened and full:
-            if closed:
-                self._set_fold(position, _UNFOLDED)
-                self._rows.unfold(number)
-                self.changed()
-            else:
-                self.cursor = number + 1
-        elif not opened:
-            if full and not closed:
-                self._set_fold(position, _FOLDED)
-                self._rows.fold(number)
-                self.changed()
-            elif (parent := self._overlay.parents[tree.nodes[position]]) > ROOT:
-                self.cursor = self._rows.row(tree.nodes.index(parent, 0, position))
-
-    def action_fold_all(self, opened: bool) -> None:
-        if self._rows is None:
-            return
-        tree, here = self._rows.tree, self._rows[self.cursor] if self.row_count else 0
-        if not tree.marks:
-            self._folds = bytearray((_UNFOLDED if opened else _FOLDED,)) * len(self._folds)
-        closed = bytearray(len(tree))
-        if not opened:
-            for position in tree.folders:
-                closed[position] = 1
-        self._rows = Rows(tree, closed)
-        self.changed(self._rows.row(here))
 
     def action_sort(self) -> None:
         orders = list(Sort)
