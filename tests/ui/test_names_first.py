@@ -46,6 +46,7 @@ async def test_find_in_all_images(monkeypatch: pytest.MonkeyPatch) -> None:
             await it.pilot.press("f5")
             await it.until("names only", lambda: not layers(it))
             assert it.head.count(" B") == 0  # nobody knows what they take together
+            assert it.main.explorer.share_bar.shares is None  # nor what others share
             await it.pilot.press("f", *"wanted")
             found = it.app.screen
             assert isinstance(found, FindScreen)

@@ -148,8 +148,9 @@ class Explorer(Vertical):
         """Tell what an image stands on, and what of it others have, as far as the forest tells."""
         forest = self._forest
         self.layer_table.set_base(base_of(image, forest) if forest else None)
-        images = (node.image for node in forest.nodes.values() if node.image) if forest else ()
-        waste = self.analysis.waste if self.analysis else None
+        images = [node.image for node in forest.nodes.values() if node.image] if forest else []
+        named_only = any(item.size and not item.layers for item in images)  # what they share is not known
+        waste = self.analysis.waste if self.analysis and not named_only else None
         self.share_bar.show(waste, shared_layers(image, images) if waste else 0)
 
     def clear(self, layers: str, files: str) -> None:
