@@ -122,9 +122,15 @@ def user_files(users: str) -> list[File]:
     ]
 
 
+def _version(package: str) -> str:
+    """Made up, but of a package always the same."""
+    digest = hashlib.sha256(package.encode()).digest()
+    return f"{digest[0] % 9 + 1}.{digest[1] % 26 + 10}.{digest[2] % 26 + 10}-{digest[3] % 9 + 1}"
+
+
 def _status(packages: str) -> str:
     return "".join(
-        f"Package: {package}\nStatus: install ok installed\nMaintainer: Debian\nArchitecture: amd64\n\n"
+        f"Package: {package}\nStatus: install ok installed\nArchitecture: amd64\nVersion: {_version(package)}\n\n"
         for package in packages.split()
     )
 

@@ -189,6 +189,7 @@ class ActingScreen(Screen[None]):
         from imgscope.ui.screens.action import ActionScreen
 
         ask = ask or self._always_ask
+        self.app.clear_notifications()
         screen = ActionScreen(action, forced=forced, ask=ask, containers=containers)
         await self.app.push_screen_wait(screen)
         if screen.begun:
@@ -204,6 +205,7 @@ class ActingScreen(Screen[None]):
     ) -> T | None:
         from imgscope.ui.screens.form import FormScreen
 
+        self.app.clear_notifications()  # they would lie on the fields of a small terminal
         return await self.app.push_screen_wait(FormScreen(title, fields, make, note))
 
     async def _thread(self, function: Callable[[], T]) -> T | None:
