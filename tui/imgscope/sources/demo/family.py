@@ -130,7 +130,8 @@ def _version(package: str) -> str:
 
 def _status(packages: str) -> str:
     return "".join(
-        f"Package: {package}\nStatus: install ok installed\nArchitecture: amd64\nVersion: {_version(package)}\n\n"
+        f"Package: {package}\nStatus: install ok installed\nArchitecture: amd64\n"
+        f"Version: {_version(package)}\n\n"
         for package in packages.split()
     )
 
