@@ -50,7 +50,7 @@ def ar(*names: str) -> bytes:
 
 def gzip_named(name: str) -> bytes:
     buffer = io.BytesIO()
-    with gzip.GzipFile(name, "wb", fileobj=buffer) as made:
+    with gzip.GzipFile(name, "wb", fileobj=buffer, mtime=0) as made:
         made.write(b"x" * 100)
     return buffer.getvalue()
 
@@ -96,8 +96,8 @@ def elf(
         (b"plain\n", b"x", ""),
         (bytes(range(256)), b"x", "binary data"),
         (gzip_named("notes.txt"), b"x", "gzip-compressed data, was notes.txt"),
-        (gzip.compress(b"x"), b"x", "gzip-compressed data"),
-        (gzip.compress(b"x"), b"musl.apk", "Alpine package (gzip)"),
+        (gzip.compress(b"x", mtime=0), b"x", "gzip-compressed data"),
+        (gzip.compress(b"x", mtime=0), b"musl.apk", "Alpine package (gzip)"),
         (lzma.compress(b"x" * 99), b"x", "xz-compressed data"),
         (bz2.compress(b"x" * 99), b"x", "bzip2-compressed data"),
         (b"\x28\xb5\x2f\xfd\0\0", b"x", "zstd-compressed data"),
