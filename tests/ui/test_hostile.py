@@ -7,8 +7,12 @@ import tarfile
 import unicodedata
 from pathlib import Path
 
+import pytest
 from rich.cells import cell_len
 
+from imgscope.text import clean
+from imgscope.ui.screens.copy import CopyTable, copy_one
+from imgscope.ui.widgets.lines import fit, fit_end
 from tests.support.stacks import file, layer_tar, symlink, whiteout
 from tests.ui.driver import Screen, drawn, rows, screen, write_layout
 
@@ -135,3 +139,31 @@ async def test_wide_names_are_cut_between_characters(tmp_path: Path) -> None:
             assert "…" in line
             assert line.rstrip().endswith("3 B")
             assert cell_len(line) == it.files.size.width - 2
+
+
+async def test_long_values_are_copied_whole_and_shown_in_part() -> None:
+    value = "L\u0301[/]\x1b" * 50_000
+    async with screen("demo:ruby:b", (80, 24)) as it:
+        copy_one(it.app, [("value", value)])
+        await it.settle()
+        assert it.app.clipboard == clean(value)
+        (note,) = it.app._notifications
+        assert not note.markup
+        assert len(note.message) <= 401
+        assert note.message.endswith("…")
+        copy_one(it.app, [("value", value), ("name", "x" * 1_000_000)])
+        await it.settle()
+        table = it.app.screen.query_one(CopyTable)
+        for line in rows(table):
+            assert line.rstrip().endswith("…")
+            assert cell_len(line) <= table.size.width
+        await it.press("y")
+        assert it.app.clipboard == clean(value)
+
+
+@pytest.mark.parametrize("text", ["x" * 10**6, "e" + "\u0301" * 10**6, "漢" * 10**6, "\u0301" * 10**6])
+def test_very_long_texts_are_fitted(text: str) -> None:
+    for made in (fit(text, 20), fit(text, 20, right=True), fit_end(text, 20)):
+        assert cell_len(made) == 20
+        assert "…" in made
+        assert len(made) < 5000

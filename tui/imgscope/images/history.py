@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import pairwise
 
 from imgscope.images.model import History
@@ -60,6 +61,7 @@ _STORES_NOT = frozenset(
 INSTRUCTIONS = _STORES | _STORES_NOT | {"FROM", "WORKDIR"}
 
 
+@lru_cache(maxsize=1024)  # tables ask for it whenever they draw a row, and it may have megabytes
 def instruction(history: History) -> str:
     """One step as a line of a Dockerfile: `RUN apt-get update`, `CMD ["/bin/sh", "-c", "x"]`.
 

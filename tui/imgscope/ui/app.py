@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
 from imgscope import config
@@ -23,6 +24,7 @@ from imgscope.ui.screens.main import MainScreen
 from imgscope.ui.theme import Themes, variable_defaults
 
 SWITCH = 0.0005  # seconds that a working thread computes on while the screen wants to: a key needs many turns
+_LONG = 400  # characters of a note; its end is cut
 _PLAIN = ("move", "page", "jump", "fold(", "select", "quit", "command_palette", "interrupt")
 
 
@@ -97,6 +99,22 @@ class ImgscopeApp(App[None]):
         """There is a screen that can show notes."""
         for problem in self.themes.problems:
             self.notify(clean(problem), severity="warning", markup=False, timeout=15)
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = True,
+    ) -> None:
+        """A word in a corner, cut where it would fill the screen.
+
+        What is said may hold a name or a value from an image, as long as that likes.
+        """
+        text = message if len(message) <= _LONG else f"{message[:_LONG]}…"
+        super().notify(text, title=title, severity=severity, timeout=timeout, markup=markup)
 
     @property
     def few_colours(self) -> bool:

@@ -14,6 +14,8 @@ from textual.widgets import Static
 from imgscope.text import clean
 from imgscope.ui.widgets.lines import Lines, Piece, fit
 
+_LONG = 1000  # characters of a text that are shown: more than a row takes
+
 Copies = Sequence[tuple[str, str]]  # what it is, and the text
 
 
@@ -58,8 +60,8 @@ class CopyTable(Lines):
 
     def row(self, number: int, width: int) -> Iterable[Piece]:
         what, text = self._copies[number]
-        yield fit(clean(what), 12), "dim"
-        yield fit(clean(text), max(width - 12, 1)), ""
+        yield fit(clean(what[:_LONG]), 12), "dim"
+        yield fit(clean(text[:_LONG]), max(width - 12, 1)), ""
 
 
 class CopyScreen(ModalScreen[None]):

@@ -168,6 +168,6 @@ class ComparedPackages(Lines):
         sign = sign_of(item.a or None, item.b or None)
         yield f"{sign} ", _STYLES[sign]
         yield fit(str(item.kind), 8), "dim"
-        yield fit(clean(item.name), name - 1) + " ", _STYLES[sign]
+        yield fit(clean(item.name[:_LONG]), name - 1) + " ", _STYLES[sign]
         yield fit(versions_text(item.a), version - 1) + " ", ""
         yield fit(versions_text(item.b), version), ""

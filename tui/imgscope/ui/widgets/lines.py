@@ -30,11 +30,14 @@ Piece = tuple[str, str]  # text, and the name of its style: dim, strong, added, 
 TOP = 2  # lines of title and head
 NO_MATCH = "Nothing is looked for; type it after /, then n and N go from match to match."
 _BAR = 8  # cells
+_LONG = 4000  # characters of a text that are measured: more than any screen is wide
 _ROOMY = 90  # cells of a table from which on its sizes have bars
 
 
 def fit(text: str, width: int, *, right: bool = False) -> str:
     """Text in exactly `width` cells: padded, or cut with an ellipsis."""
+    if len(text) > _LONG:
+        text = text[:_LONG] + "…"
     length = cell_len(text)
     if length > width:
         return set_cell_size(text, width - 1) + "…" if width > 0 else ""
@@ -43,6 +46,8 @@ def fit(text: str, width: int, *, right: bool = False) -> str:
 
 def fit_end(text: str, width: int) -> str:
     """Like `fit`, but cut at the beginning: the end of a path or of an image's name tells more."""
+    if len(text) > _LONG:
+        text = "…" + text[-_LONG:]
     if cell_len(text) <= width:
         return fit(text, width)
     taken, cells = 0, 1
