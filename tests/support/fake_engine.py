@@ -60,4 +60,7 @@ def _serve(server: socket.socket, pieces: Sequence[bytes], requests: list[bytes]
             while connection.recv(1 << 16):
                 pass
         for piece in pieces:
-            connection.sendall(piece)
+            try:
+                connection.sendall(piece)
+            except BrokenPipeError:  # whoever asked had heard enough
+                return

@@ -12,10 +12,11 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static
 
+from imgscope import text
 from imgscope.images.history import instruction, one_line
 from imgscope.images.model import Image
 from imgscope.images.timeline import Moment, Timeline
-from imgscope.text import clean, size_text, span_text, today
+from imgscope.text import clean, size_text, span_text
 from imgscope.ui.widgets.explorer import Place
 from imgscope.ui.widgets.keybar import KeyBar
 from imgscope.ui.widgets.lines import Lines, fit
@@ -71,8 +72,8 @@ class TimelineScreen(Screen[Place | None]):
         """All of the layer under the cursor that its row may have no room for."""
         moment = self._table.moment
         texts = (_moment_text(moment, self._table.sizes), _step_text(moment)) if moment else ("", "")
-        for name, text in zip(("#moment", "#step"), texts, strict=True):
-            self.query_one(name, Static).update(Content(fit(text, max(self.size.width - 2, 1))))
+        for name, line in zip(("#moment", "#step"), texts, strict=True):
+            self.query_one(name, Static).update(Content(fit(line, max(self.size.width - 2, 1))))
 
     @on(Lines.Selected)
     def _selected(self) -> None:
@@ -91,7 +92,7 @@ def _moment_text(moment: Moment, sizes: Mapping[int, int]) -> str:
     if moment.created is None:
         parts.append("no date: builds that are to be reproducible leave it out")
     else:
-        age = span_text(today() - moment.created)
+        age = span_text(text.today() - moment.created)
         parts += [f"{moment.created:%Y-%m-%d %H:%M:%S} UTC", f"{age} ago"]
     parts.append(size_text(sizes.get(moment.layer.index)))
     return " · ".join(parts)
