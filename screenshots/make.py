@@ -21,6 +21,7 @@ from unittest.mock import patch
 
 from imgscope import text
 from imgscope.sources import demo
+from imgscope.ui import loader
 from imgscope.ui.app import ImgscopeApp
 
 HERE = Path(__file__).parent
@@ -102,12 +103,17 @@ async def draw(picture: Picture, theme: str) -> str:
         for key in ("", *picture.keys):
             if key:
                 await pilot.press(key)
-            for _ in range(3):  # a worker's message may start the next worker
-                # those that act wait for the person
-                if workers := [worker for worker in app.workers if worker.group != "act"]:
-                    await app.workers.wait_for_complete(workers)
+            quiet = 0
+            while quiet < 3:  # a worker's message may start the next worker
+                quiet = 0 if is_busy(app) else quiet + 1
                 await pilot.pause()
         return app.export_screenshot(title="imgscope")
+
+
+def is_busy(app: ImgscopeApp) -> bool:
+    """Whether work is under way; workers that act may wait for the person, but no thread of theirs does."""
+    workers = any(worker.group != "act" and not worker.is_finished for worker in app.workers)
+    return workers or loader.is_busy()
 
 
 def main() -> None:

@@ -65,6 +65,11 @@ async def in_thread(work: Callable[[], T]) -> T:
     return await done
 
 
+def is_busy() -> bool:
+    """Whether a thread is at work."""
+    return any(thread.is_alive() for thread in list(_threads))
+
+
 def finish(seconds: float) -> None:
     """Give the work that is under way some time to end in order: all of it was cancelled."""
     deadline = time.monotonic() + seconds
