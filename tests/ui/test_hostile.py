@@ -6,12 +6,19 @@ import io
 import tarfile
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.cells import cell_len
+from textual.widgets import Input
 
 from imgscope.text import clean
+from imgscope.ui.screens.action import ActionScreen
+from imgscope.ui.screens.compare import CompareScreen
 from imgscope.ui.screens.copy import CopyTable, copy_one
+from imgscope.ui.screens.extracting import ExtractForm
+from imgscope.ui.screens.find import FindScreen
+from imgscope.ui.screens.viewer import ViewerScreen
 from imgscope.ui.widgets.lines import fit, fit_end
 from tests.support.stacks import file, layer_tar, symlink, whiteout
 from tests.ui.driver import Screen, drawn, rows, screen, write_layout
@@ -167,3 +174,112 @@ def test_very_long_texts_are_fitted(text: str) -> None:
         assert cell_len(made) == 20
         assert "…" in made
         assert len(made) < 5000
+
+
+async def test_no_screen_lets_anything_through(tmp_path: Path) -> None:
+    """Each screen, as a whole, for a file, a folder and an image of every such name."""
+    names = [NASTY[key] for key in ("markup", "escape", "lines", "bidi", "zero")]
+    tars = [
+        layer_tar([file(f"d/{name}", f"{name}\n\x1b]0;x\x07\x9b31m [/]\n") for name in names]),
+        layer_tar([*(file(f"d/{name}", name) for name in names), symlink("link", NASTY["escape"])]),
+    ]
+    images = []
+    for number, name in enumerate((NASTY["escape"], NASTY["bidi"] + NASTY["link"])):
+        words: dict[str, Any] = dict.fromkeys(("User", "WorkingDir", "StopSignal"), name)
+        words |= {key: [name] for key in ("Cmd", "Entrypoint", "Env", "OnBuild", "Shell")}
+        words |= {key: {name: name} for key in ("Labels", "Volumes", "ExposedPorts", "Healthcheck", name)}
+        history = [{"created_by": f"RUN {name}"}, {"created_by": name, "comment": name}]
+        images.append((f"{number}{name}", {"author": name, "config": words, "history": history}, tars))
+
+    def checked(it: Screen) -> None:
+        text = [it.text, *(f"{note.title}{note.message}" for note in it.app._notifications)]
+        for line in "\n".join(text).splitlines(keepends=False):
+            assert not {unicodedata.category(letter) for letter in line} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+    async def press(it: Screen, *keys: str) -> None:
+        for key in keys:
+            await it.press(key)
+            checked(it)
+
+    async def back(it: Screen) -> None:
+        for _ in range(6):
+            if not it.main.is_current:
+                await it.press("escape")
+        assert it.main.is_current
+
+    async with screen(f"oci:{write_layout(tmp_path / 'layout', images)}", (100, 30)) as it:
+        await press(it, "enter", "y")
+        await back(it)
+        for tab in "3456":
+            await press(it, tab)
+            it.main.explorer.panes[0].enter()
+            await press(it, "G", "y")
+            await back(it)
+            await press(it, "enter")
+            await back(it)
+        await press(it, "1")
+        await it.layer(2)
+        it.files.focus()
+        await press(it, "asterisk", "i")
+        for row in range(it.files.row_count):
+            it.files.focus()
+            await it.settle()
+            await it.press("asterisk")  # a folder was closed
+            assert row < it.files.row_count
+            it.files.cursor = row
+            await it.settle()
+            for key in ("y", "enter", "D"):
+                await press(it, key)
+                if isinstance(it.app.screen, ViewerScreen):
+                    await press(it, "w", "x")
+                if it.main.is_current:  # a symlink leads to what it names, a folder closes
+                    await it.layer(2)
+                    it.files.focus()
+                await back(it)
+        for key, *more in (
+            ["f", "tab", "down"],
+            ["e", "tab"],
+            ["m", "right", "s"],
+            ["T", "down"],
+            ["question_mark"],
+        ):
+            it.files.focus()
+            await it.pilot.press(key)
+            print(it.app.screen, it.focused, it.main.explorer.tab, it.files.node, [(w.name,w.group,w.state) for w in it.app.workers], it.app.screen_stack)
+            await it.until(f"a screen by {key}", lambda: not it.main.is_current)
+            await press(it, *more)
+            await back(it)
+        it.images.focus()
+        await press(it, "home", "space", "down")
+        await it.pilot.press("equals_sign")
+        await it.until("the comparison", lambda: not it.main.is_current)
+        await press(it, "down", "2", "3")
+        assert isinstance(it.app.screen, CompareScreen)
+
+
+async def test_a_path_of_no_end_is_not_typed_in_and_told_by_its_end(tmp_path: Path) -> None:
+    deep = "/".join(["folder"] * 1000)
+    tars = [layer_tar([file(f"{deep}/name", 3)])]
+    async with screen(f"oci:{write_layout(tmp_path, [('img:1', {}, tars)])}", (80, 24)) as it:
+        assert it.files.view is not None
+        it.files.reveal(it.files.view.overlay.find(f"{deep}/name".encode()))
+        it.files.focus()
+        await it.press("e")
+        assert isinstance(it.app.screen, ExtractForm)
+        assert "folder/name from layer 1" in " ".join(it.text.split())
+        await it.press("escape", "f")
+        assert isinstance(it.app.screen, FindScreen)
+        assert not it.app.screen.query_one(Input).value
+
+
+async def test_a_file_of_a_damaged_layer_says_so(tmp_path: Path) -> None:
+    tar = layer_tar([file("log", "text\n" * 1000)])[:3000]
+    async with screen(f"oci:{write_layout(tmp_path, [('img:1', {}, [tar])])}", (100, 24)) as it:
+        it.files.focus()
+        await it.press("e")
+        await it.press("enter")
+        assert isinstance(it.app.screen, ActionScreen)
+        assert "a file claims 5000 bytes" in " ".join(it.text.split())
+        await it.press("escape", "enter")
+        assert isinstance(it.app.screen, ViewerScreen)
+        assert "a file claims 5000 bytes" in " ".join(it.text.split())

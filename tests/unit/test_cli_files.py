@@ -306,3 +306,30 @@ def test_files_of_an_image_without_layers(tmp_path: Path) -> None:
     assert run("files", path).stdout == ""
     assert complaint(run("cat", path, "x")).startswith("There is no /x in")
     assert run("extract", path, "/", "--to", tmp_path / "to").stdout.startswith("nothing written to")
+
+
+# -- damage ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cut(tmp_path: Path) -> Path:
+    """An image whose layer ends in the middle of a file."""
+    whole = layer_tar([file("first", "1"), file("log", "x" * 5000)])
+    torn = made.Blob(whole, whole[:4000])
+    members = made.docker_save_old(Made((torn,), ("app:1",), architecture=HOST.architecture))
+    return write(tmp_path / "cut.tar", members)
+
+
+def test_what_is_cut_off_is_said(cut: Path, tmp_path: Path) -> None:
+    for words in (
+        f"cat {cut} log",
+        f"files {cut} --json",
+        f"find log {cut}:app:1 --json",
+        f"compare {cut} {cut} --json",
+        f"extract {cut} / --to {tmp_path / 'out'} --json",
+    ):
+        done = run(*words.split())
+        assert done.returncode == 0
+        assert "imgscope: layer 1: " in done.stderr
+        assert "a file claims 5000 bytes" in done.stderr
+        assert "layer 1: " not in done.stdout

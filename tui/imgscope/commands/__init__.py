@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Protocol
@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from imgscope.images.model import Platform
     from imgscope.job import Job
+    from imgscope.layers.index import Problem
+
+_WARNED = 5  # problems of one image that are said
 
 Run = Callable[[Namespace], int]  # gives the exit status
 
@@ -96,6 +99,16 @@ def interruptible() -> Iterator[Job]:
     finally:
         for number, usual in handlers.items():
             signal.signal(number, usual)
+
+
+def warn(problems: Sequence[Problem]) -> None:
+    """Say on stderr what of an image is damaged or missing: what is answered may not be all there was."""
+    from imgscope.text import clean, count_text
+
+    for problem in problems[:_WARNED]:
+        print(f"imgscope: {clean(str(problem))}", file=sys.stderr)
+    if (more := len(problems) - _WARNED) > 0:
+        print(f"imgscope: {count_text(more, 'more problem')}; imgscope analyze tells them", file=sys.stderr)
 
 
 def print_json(value: object) -> None:

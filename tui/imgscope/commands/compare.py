@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from contextlib import ExitStack, closing
 from itertools import islice
 
-from imgscope.commands import Add, add_no_cache, add_platform, interruptible, platform, print_lines
+from imgscope.commands import Add, add_no_cache, add_platform, interruptible, platform, print_lines, warn
 
 _MOST = 20  # rows of each kind
 
@@ -45,6 +45,7 @@ def _compare(options: Namespace) -> int:
                 source = stack.enter_context(closing(open_source(target, job)))
             cache = cache_for(source, off=options.no_cache)
             analysis = analyze(source, source.find(target.name, wanted), job, cache=cache)
+            warn(analysis.problems)
             sides.append(Side(source, analysis, cache))
         found = compare(sides[0], sides[1], job)
     if options.json:

@@ -18,6 +18,7 @@ from imgscope.commands import (
     platform,
     print_json,
     print_lines,
+    warn,
 )
 from imgscope.errors import CancelledError, NotFoundError, UsageError
 from imgscope.text import clean
@@ -81,7 +82,9 @@ def _analyzed(options: Namespace) -> Iterator[tuple[Source, Analysis, Job]]:
     target = parse_target(options.reference)
     with interruptible() as job, closing(open_source(target, job)) as source:
         image = source.find(target.name, wanted)
-        yield source, analyze(source, image, job, cache=cache_for(source, off=options.no_cache)), job
+        analysis = analyze(source, image, job, cache=cache_for(source, off=options.no_cache))
+        warn(analysis.problems)
+        yield source, analysis, job
 
 
 # -- cat ----------------------------------------------------------------------------------------------

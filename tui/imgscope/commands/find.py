@@ -26,6 +26,7 @@ from imgscope.commands import (
     platform,
     print_json,
     print_lines,
+    warn,
 )
 from imgscope.errors import UsageError
 from imgscope.images.model import Image
@@ -70,6 +71,7 @@ def _look(options: Namespace) -> int:
         if target.name is not None:
             image = source.find(target.name, wanted)
             analysis = analyze(source, image, job, cache=cache_for(source, off=options.no_cache))
+            warn(analysis.problems)
             found = traces(analysis.overlay, pattern, job)
             all_found = [Holder(analysis.image, tuple(found))] if found else []
         else:

@@ -92,6 +92,7 @@ class Extract:
                 f"{selection.removed:,} that the layer removes are not in it; take a layer below for them"
             )
         lines += report.lines()
+        lines += self._damage()
         if free is not None and free < report.size:
             lines.append(f"there is room for {size_text(free)} only")
         return Plan(
@@ -129,6 +130,13 @@ class Extract:
                 raise ImgscopeError(f"{str(error).rstrip('.')}; {self.so_far()}.") from None
         goal = self._goal(selection)
         yield Done("\n".join([f"{self.report} written to {goal}", *self.report.lines()]), result=goal)
+
+    def _damage(self) -> list[str]:
+        """What is wrong with the layers that are taken from, the first of it."""
+        low = 1 if self.merged else self.layer
+        return [str(one) for one in self.analysis.problems if one.layer and low <= one.layer <= self.layer][
+            :3
+        ]
 
     def _selection(self, job: Job) -> Selection:
         return select(self.analysis, self.node, self.layer, self.merged, job)

@@ -36,6 +36,10 @@ class Problem:
     layer: int | None = None
     offset: int | None = None
 
+    def __str__(self) -> str:
+        """With its layer. Not made safe for a terminal."""
+        return f"layer {self.layer}: {self.message}" if self.layer else self.message
+
 
 Xattrs = tuple[tuple[bytes, bytes], ...]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
 from tempfile import TemporaryFile
-from threading import Lock
+from threading import Lock, Thread
 from typing import IO
 
 from imgscope.errors import CancelledError, ImgscopeError
@@ -25,6 +25,7 @@ class Spool:
         self._memory = BytesIO()
         self._file: IO[bytes] = self._memory
         self._lock = Lock()
+        self._closed = False
         self.size = 0
         if data:
             self.append(data)
@@ -32,7 +33,7 @@ class Spool:
     def append(self, data: bytes) -> None:
         """Put more at the end. Raises `OSError` where the disk is full."""
         with self._lock:
-            if not self._file.closed:
+            if not self._closed:
                 if self.size < _IN_MEMORY <= self.size + len(data):
                     self._file = TemporaryFile()  # noqa: SIM115 - `close` does
                     self._file.write(self._memory.getvalue())
@@ -44,14 +45,19 @@ class Spool:
     def read(self, offset: int, size: int) -> bytes:
         """The bytes [offset, offset + size), as many of them as have come."""
         with self._lock:
-            if self._file.closed or offset >= self.size:
+            if self._closed or offset >= self.size:
                 return b""
             self._file.seek(offset)
             return self._file.read(min(size, self.size - offset))
 
     def close(self) -> None:
+        """Let go of the bytes; nothing comes in or out any more. Returns at once."""
         with self._lock:
-            self._file.close()
+            held, self._closed = not self._closed, True
+        if held and self._file is self._memory:
+            self._memory.close()
+        elif held:  # a disk takes its time to forget gigabytes
+            Thread(target=self._file.close, daemon=True).start()
 
 
 class Content:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from imgscope.layers.view import LayerView
 
 
+_LONG = 4096  # bytes from which on a path is none for Linux (PATH_MAX), and nothing to type in
+
+
 class Picked(NamedTuple):
     """What is under the cursor of the file tree: a node of a view, of an image that was read."""
 
@@ -160,7 +163,8 @@ class ExploringScreen(ActingScreen):
         tree = self.explorer.file_tree
         text = ""
         if tree.has_focus and tree.view is not None and tree.node is not None:
-            text = "/" + name_text(tree.view.overlay.path(tree.node))
+            path = tree.view.overlay.path(tree.node)
+            text = "/" + name_text(path) if len(path) < _LONG else ""
         indexes = known_indexes(self.source, dict(self.analyses()))
         place = await self.app.push_screen_wait(
             FindScreen(self.explorer.analysis, self.listed(), indexes, text)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from imgscope.sources.base import Source
 
 
+_LONG = 200  # characters of a path that are told: its end
+
+
 class ExtractForm(FormScreen[Extract]):
     """Where to; the field begins with the folder that was chosen last."""
 
@@ -29,6 +32,7 @@ class ExtractForm(FormScreen[Extract]):
         """A node of an image, as a layer stores it, or (`merged`) as layers 1..layer leave it."""
         self._what = source, analysis, node, layer, merged
         path = path_text(analysis.overlay.path(node))
+        path = path if len(path) <= _LONG else f"…{path[-_LONG:]}"
         stack = f"layers 1 to {layer}" if layer > 1 else "layer 1"
         where = stack if merged else f"layer {layer}"
         fields: Sequence[Field] = (

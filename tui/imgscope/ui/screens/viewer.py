@@ -192,7 +192,11 @@ class ViewerScreen(SeekingScreen):
     def _tell_fate(self) -> None:
         text = ""
         if self._subject is not None and self._version >= 0:
-            text = fate(self._subject.analysis.overlay, self._version)
+            analysis = self._subject.analysis
+            parts = [fate(analysis.overlay, self._version)]
+            layer = analysis.overlay.layer[self._version]
+            parts += [clean(str(problem)) for problem in analysis.problems if problem.layer == layer][:1]
+            text = " · ".join(filter(None, parts))
         line = self.query_one("#viewer-fate", Static)
         line.update(text)
         line.display = bool(text)
