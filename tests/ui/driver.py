@@ -75,6 +75,11 @@ class Screen:
         return (self.main.maximized and self.main.maximized.id) or ""
 
     @property
+    def at_main(self) -> bool:
+        """Whether no screen is over the first one; `is_current` is also true of the one next below."""
+        return self.app.screen is self.main
+
+    @property
     def helping(self) -> bool:
         """Whether the help is open."""
         return isinstance(self.app.screen, HelpScreen)

@@ -31,12 +31,12 @@ async def test_of_several_texts_one_is_asked_for() -> None:
         assert isinstance(it.app.screen, CopyScreen)
         await it.press("y")
         assert copied(it) == "ruby:b"
-        assert it.main.is_current
+        assert it.at_main
         await it.press("y", "down", "enter")
         assert it.main.analysis is not None
         assert copied(it) == it.main.analysis.image.id
         await it.press("y", "escape")
-        assert it.main.is_current
+        assert it.at_main
 
 
 async def test_a_layer_tells_its_diff_id_and_its_chain_id() -> None:
@@ -84,7 +84,7 @@ async def test_enter_goes_to_the_layer_and_the_path() -> None:
     async with screen("demo:bigfile") as it:
         await find(it, "bigfile")
         await it.press("down", "down", "enter")
-        assert it.main.is_current
+        assert it.at_main
         assert it.layers.number == 2
         assert it.files.view is not None
         assert it.files.view.overlay.path(it.files.node or ROOT) == b"BigFile"
@@ -99,7 +99,7 @@ async def test_all_images_are_looked_through() -> None:
         assert {"ruby:b", "rails-4.2:d", "rails-3.2:e", "simple-node:case-1"} <= set(names)
         assert "golang:c" not in names
         await it.press("enter")
-        assert it.main.is_current
+        assert it.at_main
         assert it.main.analysis is not None
         assert it.main.analysis.image.name == names[0]
         assert it.files.view is not None
@@ -121,7 +121,7 @@ async def test_it_begins_with_the_path_under_the_cursor() -> None:
         rows = await find(it, "")
         assert rows[0].split()[0] == "/bin/busybox"
         await it.press("escape")
-        assert it.main.is_current
+        assert it.at_main
 
 
 @pytest.mark.parametrize("size", [(80, 24), (60, 20)])

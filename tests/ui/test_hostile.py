@@ -203,9 +203,9 @@ async def test_no_screen_lets_anything_through(tmp_path: Path) -> None:
 
     async def back(it: Screen) -> None:
         for _ in range(6):
-            if it.app.screen is not it.main:
+            if not it.at_main:
                 await it.press("escape")
-        assert it.app.screen is it.main
+        assert it.at_main
 
     async with screen(f"oci:{write_layout(tmp_path / 'layout', images)}", (100, 30)) as it:
         await press(it, "enter", "y")
@@ -232,7 +232,7 @@ async def test_no_screen_lets_anything_through(tmp_path: Path) -> None:
                 await press(it, key)
                 if isinstance(it.app.screen, ViewerScreen):
                     await press(it, "w", "x")
-                if it.app.screen is it.main:  # a symlink leads to what it names, a folder closes
+                if it.at_main:  # a symlink leads to what it names, a folder closes
                     await it.layer(2)
                     it.files.focus()
                 await back(it)
@@ -245,13 +245,13 @@ async def test_no_screen_lets_anything_through(tmp_path: Path) -> None:
         ):
             it.files.focus()
             await it.pilot.press(key)
-            await it.until(f"a screen by {key}", lambda: it.app.screen is not it.main)
+            await it.until(f"a screen by {key}", lambda: not it.at_main)
             await press(it, *more)
             await back(it)
         it.images.focus()
         await press(it, "home", "space", "down")
         await it.pilot.press("equals_sign")
-        await it.until("the comparison", lambda: it.app.screen is not it.main)
+        await it.until("the comparison", lambda: not it.at_main)
         await press(it, "down", "2", "3")
         assert isinstance(it.app.screen, CompareScreen)
 

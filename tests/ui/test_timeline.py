@@ -56,10 +56,10 @@ async def test_enter_goes_to_the_layer(tmp_path: Path) -> None:
         await it.press("T")
         assert table(it).cursor == 1, "it starts on the layer one was on"
         await it.press("down", "enter")
-        assert it.main.is_current
+        assert it.at_main
         assert (it.layers.number, it.focused) == (3, "layers")
         await it.press("T", "escape")
-        assert (it.main.is_current, it.layers.number) == (True, 3)
+        assert (it.at_main, it.layers.number) == (True, 3)
 
 
 async def test_layers_without_a_date(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ async def test_it_is_readable_on_a_small_terminal(tmp_path: Path) -> None:
 async def test_an_image_without_layers_has_none_by_age(tmp_path: Path) -> None:
     async with screen(f"oci:{write_layout(tmp_path, [('img:1', {}, [])])}") as it:
         await it.press("T")
-        assert it.main.is_current
+        assert it.at_main
         assert any("no layers" in note.message for note in it.app._notifications)
 
 

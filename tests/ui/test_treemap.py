@@ -134,7 +134,7 @@ async def test_in_and_out_by_keys(tmp_path: Path) -> None:
         await it.press("escape")
         assert found.here == "usr"
         await it.press("escape")
-        assert it.main.is_current
+        assert it.at_main
 
 
 async def test_arrows_go_where_they_point(tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ async def test_many_equals_are_gone_through_page_by_page(tmp_path: Path) -> None
             if left:
                 assert found.names[f"… {len(left)} more, not to scale"].many == len(left)
             await it.press("shift+tab", "enter")
-        assert it.main.is_current, "the last is a file, and is gone to"
+        assert it.at_main, "the last is a file, and is gone to"
 
 
 async def test_one_that_is_left_is_drawn_as_itself(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ async def test_a_click_goes_in_and_a_double_click_to_the_file(tmp_path: Path) ->
         assert (len(found.widget.trail), found.here) == (2, "bin")
         await found.click("lib")
         await found.click("b.so", times=2)
-        assert it.main.is_current
+        assert it.at_main
         assert it.files.view is not None
         assert it.files.node == it.files.view.overlay.find(b"usr/lib/b.so")
         assert (it.layers.number, it.focused) == (2, "files")
@@ -222,7 +222,7 @@ async def test_g_goes_to_the_file_also_to_one_that_is_gone(tmp_path: Path) -> No
         await it.press("tab")
         assert found.here == "big"
         await it.press("g")
-        assert it.main.is_current
+        assert it.at_main
         assert it.files.view is not None
         assert it.files.node == it.files.view.overlay.find(b"big")
         assert it.layers.number == 1
@@ -242,7 +242,7 @@ async def test_scopes(tmp_path: Path) -> None:
         await it.press("enter")
         assert {item.total for item in found.widget.tiles} == {100_000, 5000}
         await it.press("tab", "enter")
-        assert it.main.is_current
+        assert it.at_main
         assert (it.layers.number, it.focused) == (2, "layers")
 
 
@@ -273,7 +273,7 @@ async def test_without_an_image_there_are_all_images_only(tmp_path: Path) -> Non
         assert found.widget.render_line(1).text.strip() == "no byte is stored here"
         await it.press("s", "enter", "backspace", "up", "tab", "g", "y", "home")
         await it.press("q")
-        assert it.main.is_current
+        assert it.at_main
 
 
 async def test_another_size_is_laid_out_anew(tmp_path: Path) -> None:
@@ -319,5 +319,5 @@ async def test_wide_names_fill_no_more_than_their_place(tmp_path: Path) -> None:
 async def test_leaving_ends_the_work(tmp_path: Path) -> None:
     async with mapped(tmp_path, STACK) as (it, found):
         await it.press("q")
-        assert it.main.is_current
+        assert it.at_main
         assert found.screen._job.cancelled

@@ -101,7 +101,12 @@ class FilterLine(Horizontal):
 
     def _leave(self) -> None:
         """Hide after a click elsewhere; not where another window or screen is before this one."""
-        if self.display and self.app.app_focus and self.screen.is_current and not self.has_focus_within:
+        if (
+            self.display
+            and self.app.app_focus
+            and self.app.screen is self.screen
+            and not self.has_focus_within
+        ):
             self.display = False
 
     def action_end(self, keep: bool) -> None:
