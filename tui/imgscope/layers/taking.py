@@ -15,7 +15,6 @@ class Taking:
     def __init__(self, overlay: Overlay, layer: int, merged: bool, job: Job) -> None:
         self._overlay = overlay
         self._layer = layer
-        self._merged = merged
         self._job = job
         count = len(overlay)
         self.sizes = array("q", bytes(8 * count))
